@@ -1,0 +1,68 @@
+"""Pixels with their conditions, indexed by a tensor.
+
+N images, B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from augury.conditions.condition import Condition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """Images and what is known of each: `pairs[index_B]` gives (image_BCHW in [-1, 1], Condition).
+
+    `pixels_NCHW` is uint8 or uint16 (a memory map will do) or float32 that already lies in [-1, 1].
+    """
+
+    pixels_NCHW: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+    condition: Condition
+    classes: int
+
+    def __post_init__(self) -> None:
+        if len(self.pixels_NCHW) != len(self.condition):
+            raise ValueError(f"{len(self.pixels_NCHW)} images but {len(self.condition)} conditions; give one each")
+
+    def __len__(self) -> int:
+        return len(self.pixels_NCHW)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        _, channels, height, width = self.pixels_NCHW.shape
+        return channels, height, width
+
+    @property
+    def label_N(self) -> Tensor:
+        """All labels, int64."""
+        return self.condition.labels()
+
+    def __getitem__(self, index_B: Tensor) -> tuple[Tensor, Condition]:
+        pixels_BCHW = np.asarray(self.pixels_NCHW[index_B.cpu().numpy()])
+        return to_unit(pixels_BCHW), self.condition[index_B]
+
+    def subset(self, index_n: Tensor) -> Pairs:
+        """The pairs at these positions."""
+        return Pairs(
+            pixels_NCHW=self.pixels_NCHW[index_n.numpy()], condition=self.condition[index_n], classes=self.classes
+        )
+
+
+def to_unit(pixels: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]) -> Tensor:
+    """Stored pixels as float32 in [-1, 1]: 0 becomes -1, the largest integer becomes 1; floats pass unchanged."""
+    if pixels.dtype == np.float32:
+        return torch.from_numpy(np.ascontiguousarray(pixels))
+    largest = float(np.iinfo(pixels.dtype).max)
+    return torch.from_numpy(pixels.astype(np.float32)).mul_(2.0 / largest).sub_(1.0)
+
+
+def to_uint8(image_BCHW: Tensor) -> NDArray[np.uint8]:
+    """Images in [-1, 1] as stored bytes (rounded, clipped)."""
+    return ((image_BCHW.detach().float().cpu() + 1.0) * 127.5).round_().clamp_(0, 255).to(torch.uint8).numpy()

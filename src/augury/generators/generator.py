@@ -1,0 +1,73 @@
+"""The contract of every generator: p(image | condition). B batch, C channels, H height, W width."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from augury.conditions.condition import Condition
+from augury.conditions.pairs import Pairs
+from augury.training import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What a generator draws: channels, height, width, and the number of classes it is told of."""
+
+    channels: int
+    height: int
+    width: int
+    classes: int
+
+
+class Generator(ABC):
+    """A conditional generator. Subclasses are final and hold their networks in `nets`."""
+
+    method: ClassVar[str]
+    revision: ClassVar[int] = 1  # raised when the method's results change
+    config: Any
+    shape: Shape
+    nets: nn.ModuleDict
+
+    @abstractmethod
+    def fit(self, train: Pairs, run: Run) -> Self:
+        """Fit to the pairs in the steps of `run`; goes on where an interrupted run stopped."""
+
+    @abstractmethod
+    def sample(self, condition: Condition, *, seed: int) -> Tensor:
+        """One image_CHW in [-1, 1] per condition, float32 on the CPU; the same seed gives the same images."""
+
+    @abstractmethod
+    def membership(self, image_BCHW: Tensor, condition: Condition, *, seed: int) -> Tensor:
+        """score_B, higher for images that the generator was more likely fitted on: ELBO or critic."""
+
+    def save(self, folder: Path) -> None:
+        """Write config.json and weights.safetensors."""
+        folder.mkdir(parents=True, exist_ok=True)
+        facts = {
+            "method": self.method,
+            "revision": self.revision,
+            "config": asdict(self.config),
+            "shape": asdict(self.shape),
+        }
+        (folder / "config.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
+        save_file(
+            {name: value.contiguous() for name, value in self.nets.state_dict().items()}, folder / "weights.safetensors"
+        )
+
+    def restore(self, folder: Path) -> Self:
+        """Read weights.safetensors into the networks."""
+        self.nets.load_state_dict(load_file(folder / "weights.safetensors"))
+        self.nets.eval()
+        return self
+
+    def device(self) -> torch.device:
+        """Where the networks live."""
+        return next(self.nets.parameters()).device
