@@ -1,7 +1,7 @@
 """What a user may do wrong.
 
     UserError            got / expected / what to do, on one line; the command line exits with status 2
-    └── Refused          the request is invalid science (a patient in two splits, a test set used to choose a checkpoint)
+    └── Refused          the request is invalid science (a patient in two splits, a test set that chooses a checkpoint)
 
 Anything else that escapes is our mistake and ends in a traceback and status 1.
 `nets` and `metrics` know nothing of ours: they raise ValueError.

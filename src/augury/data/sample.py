@@ -31,8 +31,9 @@ class Box:
 class Sample:
     """One image and all that is known about it.
 
-    `row` is unique in its manifest; `id` is the digest of the decoded pixels; `patient` is the unit that no split may divide;
-    `group` is the patient joined with every exact and near duplicate of any of its images (the unit of resampling).
+    `row` is unique in its manifest; `id` is the digest of the decoded pixels; `patient` is the unit that no split may
+    divide; `group` is the patient joined with every exact and near duplicate of any of its images (the unit of
+    resampling).
     """
 
     row: str

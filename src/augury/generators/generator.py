@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
+from augury.training import Run
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs
-from augury.training import Run
 
 
 @dataclass(frozen=True, kw_only=True)
