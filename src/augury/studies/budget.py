@@ -1,0 +1,229 @@
+"""The planner: measures this machine and fits a study to the time there is.
+
+It gives up, in this order and saying so: ratios other than the smallest, labels, the second generator, balanced,
+resolution, the tuning grid, the real and shuffled arms, steps; last, all folds but one. Never the reference, its
+control, one synthetic arm and three seeds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+
+from augury.conditions.condition import Condition
+from augury.conditions.pairs import Pairs
+from augury.data.sample import Manifest
+from augury.errors import UserError
+from augury.generators import GENERATORS
+from augury.generators.generator import Shape
+from augury.predictors.classifier import Classifier, ClassifierConfig
+from augury.predictors.phases import Phase, Source
+from augury.studies.arms import Arm, complete, parse, primary
+from augury.studies.graph import Costs, build
+from augury.studies.plan import GeneratorPlan, Plan
+from augury.studies.study import PRESETS
+from augury.training import Run
+
+START = 9.0  # seconds until a worker has imported everything
+PLANNING = 12.0  # seconds that reading, measuring and planning take themselves
+FINISH = 30.0  # seconds for intervals, the refitted model and the report
+CONTENTION = 1.15  # two processes on two cores share caches and memory (measured)
+LEAST_STEPS = 0.35  # of the preset's steps; below this the reference itself would not be a fair one
+SIZES = (32, 28)
+
+
+def measure(plan: Plan, manifest: Manifest, *, device: str) -> Costs:
+    """Seconds on one core of each thing that the plan does, from a few steps on noise."""
+    height, width = plan.size
+    shape = Shape(channels=plan.channels, height=height, width=width, classes=len(manifest.classes))
+    noise = np.random.default_rng(0).integers(0, 256, (256, plan.channels, height, width), dtype=np.uint8)
+    label_N = torch.arange(256) % shape.classes
+    pairs = Pairs(pixels_NCHW=noise, condition=Condition(label_B=label_N), classes=shape.classes)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if device == "cpu" else threads)
+    try:
+        train, score = _predictor(plan, pairs, shape, device)
+        drawn = {name: _generator(name, g, pairs, shape, device) for name, g in plan.generators.items()}
+    finally:
+        torch.set_num_threads(threads)
+    share = CONTENTION if plan.workers > 1 else 1.0
+    return Costs(
+        train=share * train, score=share * score, start=0.3,
+        fit={name: share * fit for name, (fit, _) in drawn.items()},
+        draw={name: share * draw for name, (_, draw) in drawn.items()},
+    )  # fmt: skip
+
+
+def _predictor(plan: Plan, pairs: Pairs, shape: Shape, device: str) -> tuple[float, float]:
+    config = ClassifierConfig(**{**plan.classifier, "augmentation": plan.candidates[-1]})
+    net = Classifier(config, shape)
+
+    def steps(count: int) -> None:
+        run = Run(seed=0, steps=count, batch=plan.batch, device=device)
+        net.fit([Phase(sources=(Source(pairs=pairs),), steps=count)], run, validation=None)
+
+    train = _seconds_a_step(steps)
+    start = time.monotonic()
+    net.predict(pairs.pixels_NCHW)
+    return train, (time.monotonic() - start) / len(pairs)
+
+
+def _generator(name: str, plan: GeneratorPlan, pairs: Pairs, shape: Shape, device: str) -> tuple[float, float]:
+    kind, config = GENERATORS[name]
+    net = kind(config(**plan.config), shape)
+
+    def steps(count: int) -> None:
+        net.fit(pairs, Run(seed=0, steps=count, batch=plan.batch, device=device))
+
+    fit = _seconds_a_step(steps, least=3)
+    start = time.monotonic()
+    net.sample(Condition(label_B=pairs.label_N[:64]), seed=0)
+    return fit, (time.monotonic() - start) / 64
+
+
+def _seconds_a_step(steps: Callable[[int], None], *, least: int = 6) -> float:
+    """The slope between a short and a longer run, so that the constant part does not count."""
+    steps(2)
+    start = time.monotonic()
+    steps(least)
+    short = time.monotonic() - start
+    start = time.monotonic()
+    steps(4 * least)
+    return max((time.monotonic() - start - short) / (3 * least), 1e-5)
+
+
+def estimate(plan: Plan, manifest: Manifest, costs: Costs) -> float:
+    """Expected seconds of the whole study on this machine."""
+    graph = build(plan, manifest, costs)
+    work = sum(step.cost for step in graph.steps.values())
+    heaviest = max((step.cost for step in graph.steps.values()), default=0.0)
+    refit = 1.6 * _chain(plan, manifest, costs)
+    waves = work / plan.workers + (heaviest / 2 if plan.workers > 1 else 0.0)
+    return waves + refit + FINISH + (START if plan.workers > 1 else 0.0)
+
+
+def _chain(plan: Plan, manifest: Manifest, costs: Costs) -> float:
+    """The refitted best model: at worst one generator and the hungriest predictor."""
+    generators = [g.steps * costs.fit[name] for name, g in plan.generators.items()]
+    return max(generators, default=0.0) + max(arm.cost for arm in plan.parsed()) * plan.steps * costs.train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """One thing that may be given up; `apply` returns None where there is nothing to give up."""
+
+    words: str
+    apply: Callable[[Plan], Plan | None]
+
+
+def fit_to(plan: Plan, manifest: Manifest, *, seconds: float, device: str, fixed: frozenset[str]) -> Plan:
+    """The plan cut down to `seconds`; `fixed` names what the user said and must stay (arms, generators, size, steps).
+
+    Raises UserError where not even the smallest honest study fits.
+    """
+    costs = measure(plan, manifest, device=device)
+    for cut in _cuts(fixed):
+        if estimate(plan, manifest, costs) <= seconds:
+            break
+        smaller = cut.apply(plan)
+        if smaller is None:
+            continue
+        if smaller.size != plan.size:
+            costs = measure(smaller, manifest, device=device)
+        plan = replace(smaller, dropped=(*plan.dropped, cut.words))
+    if estimate(plan, manifest, costs) > seconds and "steps" not in fixed:
+        plan = _fewer_steps(plan, manifest, costs, seconds)
+    if estimate(plan, manifest, costs) > seconds and plan.extent.used > 1 and "folds" not in fixed:
+        quick = replace(plan, extent=PRESETS["quick"], preset="quick")
+        plan = replace(quick, dropped=(*plan.dropped, "all folds but one: such a study can only lean"))
+        plan = _fewer_steps(plan, manifest, costs, seconds) if "steps" not in fixed else plan
+    needed = estimate(plan, manifest, costs)
+    if needed > 1.3 * seconds:
+        raise UserError(
+            f"got a budget of {seconds:.0f} s; the smallest honest study of these images needs about {needed:.0f} s on "
+            "this machine; give --budget more, or fewer arms"
+        )
+    return replace(plan, estimate_seconds=round(needed, 1), costs=asdict(costs))
+
+
+def _fewer_steps(plan: Plan, manifest: Manifest, costs: Costs, seconds: float) -> Plan:
+    """Scale every count of steps by one factor, down to LEAST_STEPS of the plan's."""
+    for share in np.arange(0.95, LEAST_STEPS - 1e-9, -0.05):
+        smaller = _scaled(plan, float(share))
+        if estimate(smaller, manifest, costs) <= seconds:
+            return smaller
+    return _scaled(plan, LEAST_STEPS)
+
+
+def _scaled(plan: Plan, share: float) -> Plan:
+    generators = {n: replace(g, steps=max(1, round(share * g.steps))) for n, g in plan.generators.items()}
+    words = f"{1 - share:.0%} of all training steps"
+    return replace(plan, steps=round(share * plan.steps), generators=generators, dropped=(*plan.dropped, words))
+
+
+def _cuts(fixed: frozenset[str]) -> Sequence[Cut]:
+    arms = [
+        Cut(words="ratios other than the smallest", apply=_one_ratio),
+        Cut(words="arms with a share of the labels", apply=lambda p: _without(p, lambda a: a.share < 1)),
+        Cut(words="the second generator", apply=lambda p: _one_generator(p) if "generators" not in fixed else None),
+        Cut(words="the balanced arm", apply=lambda p: _without(p, lambda a: a.balanced)),
+    ]
+    size = [Cut(words=f"resolution above {s} px", apply=lambda p, s=s: _shrunk(p, s)) for s in SIZES]  # type: ignore[misc]
+    grid = [Cut(words="tuning of the augmentation", apply=_untuned)]
+    more = [
+        Cut(words="the arm without augmentation", apply=lambda p: _without(p, lambda a: a.id == "real")),
+        Cut(words="the negative control", apply=lambda p: _without(p, lambda a: a.shuffled)),
+    ]
+    return [
+        *(arms if "arms" not in fixed else []), *(size if "size" not in fixed else []),
+        *(grid if "candidates" not in fixed else []), *(more if "arms" not in fixed else []),
+    ]  # fmt: skip
+
+
+def _with_arms(plan: Plan, arms: Sequence[Arm], generators: Mapping[str, GeneratorPlan] | None = None) -> Plan | None:
+    kept = dict(generators if generators is not None else plan.generators)
+    ids = tuple(arm.id for arm in complete(arms, generators=tuple(kept)))
+    if set(ids) == set(plan.arms):
+        return None
+    smaller = replace(plan, arms=ids, generators=kept)
+    return replace(smaller, primary=primary(smaller.parsed()).id)
+
+
+def _without(plan: Plan, drop: Callable[[Arm], bool]) -> Plan | None:
+    return _with_arms(plan, [arm for arm in plan.parsed() if not drop(arm) and not arm.id.startswith("duplicated")])
+
+
+def _one_ratio(plan: Plan) -> Plan | None:
+    """Every synthetic arm at the smallest ratio: one control serves them all."""
+    ratios = [arm.ratio for arm in plan.parsed() if arm.mode == "mixed"]
+    if not ratios:
+        return None
+    names = tuple(plan.generators)
+    kept = []
+    for arm in plan.parsed():
+        if arm.id.startswith("duplicated"):
+            continue
+        head, *rest = arm.id.split(":")
+        text = f"{head}:{rest[0]}:{min(ratios):g}" if head in ("mixed", "sequential", "shuffled") else arm.id
+        kept.append(parse(text, generators=names))
+    return _with_arms(plan, kept)
+
+
+def _one_generator(plan: Plan) -> Plan | None:
+    first, *others = plan.generators
+    if not others:
+        return None
+    kept = [a for a in plan.parsed() if a.generator in (None, first) and not a.id.startswith("duplicated")]
+    return _with_arms(plan, kept, {first: plan.generators[first]})
+
+
+def _shrunk(plan: Plan, size: int) -> Plan | None:
+    return replace(plan, size=(size, size)) if min(plan.size) > size else None
+
+
+def _untuned(plan: Plan) -> Plan | None:
+    return replace(plan, candidates=("standard",)) if len(plan.candidates) > 1 else None

@@ -1,0 +1,83 @@
+"""Who trains, who chooses, who feeds the gate and who is held out.
+
+In outer fold k, fold k + 1 (mod K) is the validation fold: nothing is fitted on it; one half of its groups chooses
+checkpoints and augmentation, the other half feeds the gate. No group stands in two parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from augury.data.sample import IntArray, Manifest
+from augury.data.splits import grouped_folds, halves
+from augury.errors import Refused, UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partition:
+    """Positions in a manifest of labelled samples."""
+
+    repeat: int
+    fold: int
+    train: IntArray
+    choose: IntArray
+    gate: IntArray
+    test: IntArray
+
+
+def grouped(manifest: Manifest, *, folds: int, used: int, repeats: int, seed: int) -> tuple[Partition, ...]:
+    """Stratified folds that never split a group; `used` of them serve as the test fold, `repeats` times."""
+    found = []
+    for repeat in range(repeats):
+        fold_N = grouped_folds(manifest.label_N, manifest.group_N, count=folds, seed=seed + 1000 * repeat)
+        for fold in range(used):
+            validation = np.flatnonzero(fold_N == (fold + 1) % folds)
+            train = np.flatnonzero((fold_N != fold) & (fold_N != (fold + 1) % folds))
+            test = np.flatnonzero(fold_N == fold)
+            found.append(_with_halves(manifest, train, validation, test, repeat=repeat, fold=fold, seed=seed))
+    return tuple(found)
+
+
+def given(manifest: Manifest, *, drop_leaks: bool, seed: int) -> tuple[Partition, ...]:
+    """The split that the data came with. Raises Refused where a group stands on both sides of it."""
+    split_N = np.array([s.split or "" for s in manifest])
+    test = np.flatnonzero(split_N == "test")
+    train = np.flatnonzero(split_N == "train")
+    if len(test) == 0 or len(train) == 0:
+        raise UserError("got --split given but no column `split` with both train and test; use --split grouped")
+    validation = np.flatnonzero(split_N == "val")
+    if len(validation) == 0:
+        fold_n = grouped_folds(manifest.label_N[train], manifest.group_N[train], count=4, seed=seed)
+        train, validation = train[fold_n != 0], train[fold_n == 0]
+    if drop_leaks:
+        validation = _without(manifest, validation, test)
+        train = _without(manifest, train, np.concatenate([test, validation]))
+    _refuse_leaks(manifest, train, validation, test)
+    return (_with_halves(manifest, train, validation, test, repeat=0, fold=0, seed=seed),)
+
+
+def _without(manifest: Manifest, part: IntArray, others: IntArray) -> IntArray:
+    group_N = manifest.group_N
+    return part[~np.isin(group_N[part], group_N[others])]
+
+
+def _refuse_leaks(manifest: Manifest, train: IntArray, validation: IntArray, test: IntArray) -> None:
+    group_N = manifest.group_N
+    leaked = int(np.isin(group_N[test], group_N[np.concatenate([train, validation])]).sum())
+    leaked += int(np.isin(group_N[validation], group_N[train]).sum())
+    if leaked:
+        raise Refused(
+            f"the given split leaks: {leaked} test or validation images share a patient or a near-duplicate with "
+            "training; use --split grouped, or add --drop-leaks to remove the training twins"
+        )
+
+
+def _with_halves(
+    manifest: Manifest, train: IntArray, validation: IntArray, test: IntArray, *, repeat: int, fold: int, seed: int
+) -> Partition:
+    first_n = halves(manifest.label_N[validation], manifest.group_N[validation], seed=seed + fold)
+    return Partition(
+        repeat=repeat, fold=fold, train=train, choose=validation[first_n], gate=validation[~first_n], test=test
+    )

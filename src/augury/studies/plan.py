@@ -1,0 +1,98 @@
+"""The plan: everything that a study will do, fixed and on disk before the first step.
+
+`plan.json` is complete: with the same data it gives the same predictions on any machine of the same kind. Its hash
+stands in the report.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from augury.data.cache import write_atomically
+from augury.data.sample import digest_of
+from augury.errors import UserError
+from augury.studies.arms import Arm, parse
+from augury.studies.study import Extent
+
+FILE = "plan.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorPlan:
+    """How a generator is fitted."""
+
+    config: dict[str, Any]
+    steps: int
+    batch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that determines a study's numbers, and what they are expected to cost."""
+
+    schema: int = 1
+    request: dict[str, Any]  # the command's own words: two commands with equal ones are the same study
+    data: str  # digest of the manifest
+    preset: str
+    question: str
+    size: tuple[int, int]
+    channels: int
+    split: str
+    drop_leaks: bool
+    extent: Extent
+    seed: int
+    classifier: dict[str, Any]
+    steps: int  # N of the budget rule
+    batch: int
+    candidates: tuple[str, ...]  # augmentation presets to tune over
+    generators: dict[str, GeneratorPlan]
+    arms: tuple[str, ...]
+    reference: str
+    primary: str  # the arm of the primary contrast
+    metric: str
+    smallest_effect: float
+    gate_level: float
+    weights: str | None = None
+    weights_digest: str | None = None
+    workers: int = 1
+    estimate_seconds: float = 0.0
+    costs: dict[str, Any] = field(default_factory=dict)  # seconds on one core as measured, for the progress bar
+    dropped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    revisions: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def hash(self) -> str:
+        """Sixteen hex digits of all that determines a number; what this machine needs for it does not enter."""
+        here = ("workers", "estimate_seconds", "costs")
+        return digest_of({name: value for name, value in asdict(self).items() if name not in here})
+
+    def parsed(self) -> tuple[Arm, ...]:
+        """The arms, reference first."""
+        return tuple(parse(text, generators=tuple(self.generators)) for text in self.arms)
+
+    def write(self, folder: Path) -> None:
+        """Write plan.json."""
+        write_atomically(folder / FILE, json.dumps({**asdict(self), "hash": self.hash}, indent=1, sort_keys=True) + "\n")
+
+
+def read(path: Path) -> Plan:
+    """The plan in a file. Raises UserError where the file is no plan, or is one that was changed by hand."""
+    try:
+        facts = json.loads(path.read_text())
+        stated = facts.pop("hash", None)
+        plan = TypeAdapter(Plan).validate_python(facts)
+    except (OSError, ValueError, AttributeError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is no plan ({reason}); expected a plan.json that `augury study` wrote") from error
+    if stated != plan.hash:
+        raise UserError(
+            f"{path} says hash {stated} but its content has {plan.hash}; expected an unchanged plan; restore it, or "
+            "plan anew in another folder"
+        )
+    return plan

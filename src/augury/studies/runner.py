@@ -1,0 +1,186 @@
+"""One study from the question to the page. Running it again goes on where it stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from augury.data import provenance
+from augury.data.cache import make_folder, write_atomically
+from augury.data.importers import load_with_fingerprints
+from augury.data.sample import Manifest
+from augury.data.store import Preparation, prepare
+from augury.errors import UserError
+from augury.studies import engine, evidence, gallery, plan, planner, report
+from augury.studies.best import hand_over
+from augury.studies.graph import Graph, Step, build
+from augury.studies.plan import Plan
+from augury.studies.steps import Workspace
+from augury.studies.study import Study
+
+Progress = engine.Progress
+
+
+def run_study(study: Study, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Answer a study's question; returns what stands in results.json.
+
+    Raises UserError for anything that the user can mend, Refused for a claim that the data cannot carry.
+    """
+    make_folder(study.out)
+    with _alone(study.out):
+        reading = None if progress is None else lambda done, total: progress("reading images", done, total)
+        whole, prints = load_with_fingerprints(study.data, no_patients=study.no_patients, progress=reading)
+        manifest = expect_fit(whole, study)
+        found = _plan_of(study, manifest, channels=int(prints.channels_N.max()))
+        done = _finished(study.out, found)
+        return done if done is not None else _carry_out(study, found, whole, manifest, progress)
+
+
+def expect_fit(manifest: Manifest, study: Study) -> Manifest:
+    """The labelled samples, if a study can be made of them at all."""
+    labelled = manifest.labelled()
+    count_K = np.bincount(labelled.label_N, minlength=len(manifest.classes))
+    if len(manifest.classes) < 2 or (count_K > 0).sum() < 2:
+        raise UserError(
+            f"{study.data} has {int((count_K > 0).sum())} class with images; a study compares at least 2; add a column "
+            "`label`, or a folder per class"
+        )
+    return labelled
+
+
+def _plan_of(study: Study, manifest: Manifest, *, channels: int) -> Plan:
+    """The plan that stands in the folder, or the given one, or a new one; written before anything is trained."""
+    path = study.out / plan.FILE
+    if path.exists():
+        return _same(plan.read(path), study, manifest, path)
+    if study.plan is not None:
+        found = _same_data(plan.read(study.plan), manifest, study.plan)
+    else:
+        found = planner.plan_for(study, manifest, channels=channels)
+    found.write(study.out)
+    return found
+
+
+def _same(found: Plan, study: Study, manifest: Manifest, path: Path) -> Plan:
+    asked = json.loads(json.dumps(study.request()))
+    if study.plan is not None:
+        if plan.read(study.plan).hash != found.hash:
+            raise UserError(f"{path} is of another study than {study.plan}; choose another --out")
+    elif found.request != asked:
+        different = [name for name in asked if asked[name] != found.request.get(name)]
+        raise UserError(
+            f"{path} is of another study (it differs in {', '.join(different)}); expected the same command; "
+            "choose another --out"
+        )
+    return _same_data(found, manifest, path)
+
+
+def _same_data(found: Plan, manifest: Manifest, path: Path) -> Plan:
+    if found.data != manifest.digest:
+        raise UserError(
+            f"{path} was made for images with digest {found.data}, these have {manifest.digest}; expected the same "
+            "images, labels and patients; choose another --out"
+        )
+    return found
+
+
+def _finished(out: Path, found: Plan) -> dict[str, Any] | None:
+    try:
+        results: dict[str, Any] = json.loads((out / evidence.FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    whole = all((out / name).exists() for name in ("report.html", "best", "predictions.csv"))
+    return results if whole and results.get("plan_hash") == found.hash else None
+
+
+def _carry_out(
+    study: Study, found: Plan, whole: Manifest, manifest: Manifest, progress: Progress | None
+) -> dict[str, Any]:
+    start = time.monotonic()
+    space, graph = workspace(study, found, manifest)
+    _describe_environment(study.out, space)
+    ledger = Ledger(study.out / "log.jsonl")
+    workers = study.workers or found.workers
+    engine.run(graph, space, workers=workers, progress=progress, finished=ledger.note)
+    tables = evidence.collect(graph, space)
+    tables.test.write(study.out / "predictions.csv")
+    results = evidence.results(tables, graph, space, whole)
+    hand_over(results, graph, space, study.out / "best")
+    gallery.write(study.out / "gallery", graph, space)
+    results["compute"] |= {"seconds": round(ledger.seconds + time.monotonic() - start, 1)}
+    write_atomically(study.out / evidence.FILE, json.dumps(results, indent=1, sort_keys=True) + "\n")
+    report.build(study.out)
+    ledger.close(time.monotonic() - start)
+    return results
+
+
+def workspace(study: Study, found: Plan, manifest: Manifest) -> tuple[Workspace, Graph]:
+    """The prepared pixels and the graph of steps."""
+    store = prepare(manifest, Preparation(size=found.size, channels=found.channels))
+    graph = build(found, manifest, planner.costs_of(found))
+    space = Workspace(
+        plan=found, manifest=manifest, pixels=store.path, partitions=graph.partitions,
+        artefacts=make_folder(study.out / "artefacts"), device=study.device,
+        weights=Path(found.weights) if found.weights else None,
+    )  # fmt: skip
+    return space, graph
+
+
+class Ledger:
+    """log.jsonl: a line for each finished step, and how long earlier sittings took."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.seconds = sum(entry.get("sitting", 0.0) for entry in map(_entry, lines))
+
+    def note(self, step: Step, seconds: float) -> None:
+        """A step is done."""
+        self._append({"step": step.name, "words": step.words, "seconds": round(seconds, 2)})
+
+    def close(self, seconds: float) -> None:
+        """A sitting is over."""
+        self._append({"sitting": round(seconds, 1)})
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps({"time": round(time.time(), 1), **entry}) + "\n")
+
+
+def _entry(line: str) -> dict[str, Any]:
+    try:
+        entry: dict[str, Any] = json.loads(line)
+    except ValueError:  # torn by a kill
+        return {}
+    return entry
+
+
+def _describe_environment(out: Path, space: Workspace) -> None:
+    on_gpu = space.device.startswith("cuda")
+    facts = {
+        **provenance.versions(), "platform": platform.platform(), "cores": os.cpu_count(), "device": space.device,
+        "device_name": torch.cuda.get_device_name(space.device) if on_gpu else platform.processor() or "CPU",
+        "number_format": "float32", "store": space.pixels.parent.name,
+    }  # fmt: skip
+    write_atomically(out / "environment.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the study's folder; another process in it is told to wait."""
+    with (out / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"another augury works in {out}; expected to be alone; wait for it, or stop it") from error
+        yield

@@ -1,0 +1,319 @@
+"""What each kind of step does. A step reads its parents' folders and the store, and leaves one complete folder.
+
+N images, K classes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from augury.conditions.condition import Condition
+from augury.conditions.pairs import Pairs, to_uint8
+from augury.data import provenance
+from augury.data.provenance import Artefact
+from augury.data.sample import IntArray, Manifest, Sample
+from augury.data.splits import stratified_subset
+from augury.generators import GENERATORS
+from augury.generators import load as load_generator
+from augury.generators.generator import Shape
+from augury.metrics.classification import METRICS
+from augury.predictors import load as load_predictor
+from augury.predictors.classifier import Classifier, ClassifierConfig
+from augury.predictors.phases import Phase, Source
+from augury.predictors.probe import Probe, ProbeConfig
+from augury.studies.graph import Step
+from augury.studies.partition import Partition
+from augury.studies.plan import Plan
+from augury.training import Run
+
+Report = Callable[[int, int], None]
+SEVEN = ("accuracy", "recall_micro", "recall_macro", "precision_micro", "precision_macro", "f1_micro", "f1_macro")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """What every step of a study may read; small enough to be sent to another process."""
+
+    plan: Plan
+    manifest: Manifest  # the labelled samples
+    pixels: Path  # of the store, in the manifest's order
+    partitions: tuple[Partition, ...]
+    artefacts: Path
+    device: str
+    weights: Path | None = None
+
+    def folder(self, step: Step) -> Path:
+        """Where the step's artefact stands when complete."""
+        return self.artefacts / step.name
+
+    def parent(self, kind: str, digest: str) -> Artefact:
+        """A parent artefact."""
+        return provenance.read(self.artefacts / f"{kind}-{digest}")
+
+    def pairs(self, index_n: IntArray) -> Pairs:
+        """Real images with their labels."""
+        pixels_NCHW = np.load(self.pixels, mmap_mode="r")
+        label_n = torch.from_numpy(self.manifest.label_N[index_n])
+        return Pairs(
+            pixels_NCHW=np.ascontiguousarray(pixels_NCHW[index_n]),
+            condition=Condition(label_B=label_n),
+            classes=len(self.manifest.classes),
+        )
+
+    def shape(self) -> Shape:
+        """What a generator of this study draws."""
+        height, width = self.plan.size
+        return Shape(
+            channels=self.plan.channels, height=height, width=width, classes=len(self.manifest.classes)
+        )
+
+
+def execute(step: Step, space: Workspace, report: Report | None = None) -> float:
+    """Make the step's artefact unless it stands already; returns the seconds it took."""
+    start = time.monotonic()
+    if not provenance.complete(space.folder(step)):
+        DOERS[step.recipe.kind](step, space, report)
+    return time.monotonic() - start
+
+
+def _work(step: Step, space: Workspace, name: str = "") -> Path:
+    """A folder for checkpoints of an unfinished step."""
+    return space.artefacts / ".work" / f"{step.name}{name}"
+
+
+def _tune(step: Step, space: Workspace, report: Report | None) -> None:
+    """Pick the augmentation whose reference does best on the choosing half (real validation images only)."""
+    part, plan = space.partitions[step.partition], space.plan
+    choose = space.pairs(part.choose)
+    metric, scores = METRICS[plan.metric], {}
+    for place, name in enumerate(plan.candidates):
+        run = _run(step, space, plan.steps, 0, _shifted(report, place, len(plan.candidates)), name=f"-{name}")
+        net = Classifier(_config(plan, name, balanced=False, weights=None), _predictor_shape(space))
+        net.fit([Phase(sources=(Source(pairs=space.pairs(part.train)),), steps=plan.steps)], run, validation=choose)
+        scores[name] = metric.compute(choose.label_N.numpy(), net.predict(choose.pixels_NCHW))
+    best = max(scores, key=lambda name: scores[name] if metric.better == "higher" else -scores[name])
+    with _writing(step, space, [*part.train, *part.choose], []) as folder:
+        (folder / "choice.json").write_text(json.dumps({"augmentation": best, "scores": scores}, indent=1))
+    for name in plan.candidates:
+        shutil.rmtree(_work(step, space, f"-{name}"), ignore_errors=True)
+
+
+def _generator(step: Step, space: Workspace, report: Report | None) -> None:
+    part, facts = space.partitions[step.partition], step.recipe.facts
+    kind, config = GENERATORS[facts["method"]]
+    run = _run(step, space, facts["steps"], facts["draw_seed"], report, batch=facts["batch"])
+    with run.seeded("networks"):
+        generator = kind(config(**facts["config"]), space.shape())
+    generator.fit(space.pairs(part.train), run)
+    with _writing(step, space, part.train, []) as folder:
+        generator.save(folder)
+        shutil.copyfile(_work(step, space) / "log.jsonl", folder / "log.jsonl")
+    shutil.rmtree(_work(step, space), ignore_errors=True)
+
+
+def _draw(step: Step, space: Workspace, report: Report | None) -> None:
+    """Draw `ratio` times the training labels, in a random order, so that a prefix is a smaller set of the same kind."""
+    part, facts = space.partitions[step.partition], step.recipe.facts
+    parent = space.parent("generator", step.recipe.parents["generator"])
+    label_n = space.manifest.label_N[part.train]
+    drawn = np.random.default_rng([space.plan.seed, facts["draw_seed"]])
+    count = round(facts["ratio"] * len(label_n))
+    label_n = np.concatenate([drawn.permutation(label_n) for _ in range(-(-count // len(label_n)))])[:count]
+    pixels = draw_images(parent.folder, label_n, seed=facts["draw_seed"], device=space.device, report=report)
+    with _writing(step, space, [], [parent]) as folder:
+        np.save(folder / "pixels.npy", pixels)
+        np.save(folder / "label.npy", label_n)
+
+
+def draw_images(
+    folder: Path, label_n: IntArray, *, seed: int, device: str, report: Report | None = None, batch: int = 256
+) -> NDArray[np.uint8]:
+    """pixels_nCHW drawn from the generator in a folder, one per label, in batches with a seed each."""
+    generator = load_generator(folder)
+    generator.nets.to(device)
+    parts = []
+    for first in range(0, len(label_n), batch):
+        condition = Condition(label_B=torch.from_numpy(label_n[first : first + batch])).to(device)
+        parts.append(to_uint8(generator.sample(condition, seed=seed * 1_000_003 + first)))
+        if report:
+            report(min(first + batch, len(label_n)), len(label_n))
+    return np.concatenate(parts)
+
+
+def _fit(step: Step, space: Workspace, report: Report | None) -> None:
+    """Train one arm's predictor once and score the test fold and the gate's half."""
+    part, plan, training = space.partitions[step.partition], space.plan, step.recipe.facts["training"]
+    parents = [space.parent(_KINDS[role], digest) for role, digest in step.recipe.parents.items()]
+    saw = [*part.train, *part.choose]
+    _refuse_seen(space, saw, parents, [*part.gate, *part.test])
+    start = time.monotonic()
+    train = space.pairs(_share(space.manifest, part.train, training["share"], plan.seed))
+    synthetic = _synthetic(step, space, parents, len(part.train))
+    choose = space.pairs(part.choose)
+    predictor, facts = _train(step, space, train, synthetic, choose, report)
+    scores = {
+        "test": predictor.predict(space.pairs(part.test).pixels_NCHW),
+        "gate": predictor.predict(space.pairs(part.gate).pixels_NCHW),
+    }
+    fitted_on = synthetic if training["mode"] == "generated" and synthetic is not None else train
+    facts["train"] = _seven(fitted_on.label_N.numpy(), predictor.predict(fitted_on.pixels_NCHW))
+    facts["seconds"] = time.monotonic() - start
+    with _writing(step, space, saw, parents) as folder:
+        np.savez(folder / "predictions.npz", test_index=part.test, gate_index=part.gate, **scores)
+        (folder / "result.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
+        if _judges(step):
+            predictor.save(folder)
+    shutil.rmtree(_work(step, space), ignore_errors=True)
+
+
+_KINDS = {"tune": "tune", "synthetic": "draw", "generator": "generator", "judge": "fit"}
+
+
+def _judges(step: Step) -> bool:
+    """Only the reference's first run is needed again, to judge synthetic images."""
+    return step.recipe.facts["run_seed"] == 0 and set(step.recipe.parents) <= {"tune"}
+
+
+def _refuse_seen(space: Workspace, saw: list[int], parents: list[Artefact], scored: list[int]) -> None:
+    here = Artefact(
+        folder=space.artefacts, kind="fit", digest="(this one)", facts={}, parents={},
+        ids=frozenset(space.manifest[int(i)].id for i in saw), groups=frozenset(space.manifest[int(i)].group for i in saw),
+    )  # fmt: skip
+    for artefact in [here, *parents]:
+        provenance.refuse_if_seen(artefact, space.manifest.subset(scored))
+
+
+def _share(manifest: Manifest, index_n: IntArray, share: float, seed: int) -> IntArray:
+    if share == 1.0:
+        return index_n
+    kept = stratified_subset(manifest.label_N[index_n], manifest.group_N[index_n], share=share, seed=seed)
+    return index_n[kept]
+
+
+def _synthetic(step: Step, space: Workspace, parents: list[Artefact], real: int) -> Pairs | None:
+    """The first ratio x N drawn images with the labels they were asked for (or shuffled ones)."""
+    drawn = next((parent.folder for parent in parents if parent.kind == "draw"), None)
+    if drawn is None:
+        return None
+    training = step.recipe.facts["training"]
+    count = round(training["ratio"] * real)
+    label_n = np.load(drawn / "label.npy")[:count]
+    if training["shuffled"]:
+        label_n = np.random.default_rng([space.plan.seed, 77]).permutation(label_n)
+    pixels = np.load(drawn / "pixels.npy", mmap_mode="r")[:count]
+    condition = Condition(label_B=torch.from_numpy(label_n))
+    return Pairs(pixels_NCHW=np.ascontiguousarray(pixels), condition=condition, classes=len(space.manifest.classes))
+
+
+def _train(
+    step: Step, space: Workspace, train: Pairs, synthetic: Pairs | None, choose: Pairs, report: Report | None
+) -> tuple[Classifier | Probe, dict[str, Any]]:
+    plan, facts = space.plan, step.recipe.facts
+    training = facts["training"]
+    weights = space.weights if training["weights"] else None
+    if training["frozen"]:
+        probe = Probe(ProbeConfig(weights=str(weights)), _predictor_shape(space)).fit(train, validation=choose)
+        return probe, {"best_step": 0, "augmentation": "none"}
+    augmentation = _augmentation(step, space)
+    phases = phases_of(training, train, synthetic, steps=plan.steps)
+    run = _run(step, space, sum(phase.steps for phase in phases), facts["run_seed"], report)
+    config = _config(plan, augmentation, balanced=training["balanced"], weights=weights)
+    with run.seeded("networks"):
+        classifier = Classifier(config, _predictor_shape(space))
+    classifier.fit(phases, run, validation=choose)
+    return classifier, {"best_step": classifier.best_step, "augmentation": augmentation}
+
+
+def phases_of(training: Mapping[str, Any], real: Pairs, synthetic: Pairs | None, *, steps: int) -> list[Phase]:
+    """The budget rule of EVALUATION.md as phases: N steps on real and rN on synthetic batches."""
+    more = round(training["ratio"] * steps)
+    own = Source(pairs=real)
+    if synthetic is None:
+        return [Phase(sources=(own,), steps=steps + more)]
+    drawn = Source(pairs=synthetic, share=training["ratio"], weight=training["weight"], fade=training["weight"] < 1)
+    if training["mode"] == "generated":
+        return [Phase(sources=(replace(drawn, share=1.0),), steps=steps)]
+    if training["mode"] == "sequential":
+        return [Phase(sources=(drawn,), steps=more), Phase(sources=(own,), steps=steps)]
+    return [Phase(sources=(own, drawn), steps=steps + more)]
+
+
+def _augmentation(step: Step, space: Workspace) -> str:
+    if not step.recipe.facts["training"]["augmented"]:
+        return "none"
+    if "tune" not in step.recipe.parents:
+        return space.plan.candidates[0]
+    parent = space.parent("tune", step.recipe.parents["tune"])
+    choice: str = json.loads((parent.folder / "choice.json").read_text())["augmentation"]
+    return choice
+
+
+def _config(plan: Plan, augmentation: str, *, balanced: bool, weights: Path | None) -> ClassifierConfig:
+    facts = {**plan.classifier, "augmentation": augmentation, "balanced": balanced}
+    if weights is not None:
+        facts |= {"backbone": backbone_of(weights), "weights": str(weights)}
+    return ClassifierConfig(**facts)
+
+
+def backbone_of(weights: Path) -> str:
+    """The timm name that a weights file is called by."""
+    return weights.name.split(".")[0]
+
+
+def _run(
+    step: Step, space: Workspace, steps: int, seed: int, report: Report | None, *, batch: int | None = None, name: str = ""
+) -> Run:
+    return Run(
+        seed=space.plan.seed * 1_000_003 + seed, steps=steps, batch=batch or space.plan.batch,
+        folder=_work(step, space, name), device=space.device, save_every=200, report=report,
+    )  # fmt: skip
+
+
+def _predictor_shape(space: Workspace) -> Any:
+    return space.shape()
+
+
+def _fidelity(step: Step, space: Workspace, report: Report | None) -> None:
+    """What class the reference sees in each synthetic image."""
+    judge = space.parent("fit", step.recipe.parents["judge"])
+    drawn = space.parent("draw", step.recipe.parents["synthetic"])
+    pixels, label_n = np.load(drawn.folder / "pixels.npy", mmap_mode="r")[:2000], np.load(drawn.folder / "label.npy")[:2000]
+    seen = load_predictor(judge.folder).predict(np.ascontiguousarray(pixels)).argmax(1)
+    classes = space.manifest.classes
+    hits = {classes[k]: [int((seen[label_n == k] == k).sum()), int((label_n == k).sum())] for k in range(len(classes))}
+    with _writing(step, space, [], [judge, drawn]) as folder:
+        (folder / "fidelity.json").write_text(json.dumps(hits, indent=1))
+
+
+def _seven(label_N: IntArray, probability_NK: NDArray[np.float32]) -> dict[str, float]:
+    return {name: METRICS[name].compute(label_N, probability_NK) for name in SEVEN}
+
+
+def _shifted(report: Report | None, place: int, parts: int) -> Report | None:
+    if report is None:
+        return None
+    return lambda done, total: report(place * total + done, parts * total)
+
+
+def _writing(step: Step, space: Workspace, saw: Any, parents: list[Artefact]) -> Any:
+    samples: list[Sample] = [space.manifest[int(i)] for i in saw]
+    return provenance.writing(space.folder(step), step.recipe, saw=samples, parents=parents)
+
+
+DOERS: dict[str, Callable[[Step, Workspace, Report | None], None]] = {
+    "tune": _tune,
+    "generator": _generator,
+    "draw": _draw,
+    "fit": _fit,
+    "fidelity": _fidelity,
+}

@@ -1,0 +1,79 @@
+"""What a user asks of a study, before anything is known about the data or the machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from augury.errors import UserError
+
+Preset = Literal["quick", "standard", "rigorous"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How often a study repeats itself."""
+
+    folds: int  # outer folds that the data are divided into
+    used: int  # of these, how many serve as the test fold
+    repeats: int  # times that the division is drawn anew
+    seeds: int  # runs of every arm per fold
+    generator_seeds: int  # of these, how many different generators feed them
+
+
+PRESETS: dict[str, Extent] = {
+    "quick": Extent(folds=5, used=1, repeats=1, seeds=3, generator_seeds=1),
+    "standard": Extent(folds=5, used=5, repeats=1, seeds=3, generator_seeds=1),
+    "rigorous": Extent(folds=5, used=5, repeats=3, seeds=6, generator_seeds=2),
+}
+# (arm, N steps) of a study on its own time; a budget shrinks them.
+STEPS = {"quick": 400, "standard": 600, "rigorous": 900}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One question asked of one data set.
+
+    `arms` None: the default arms. `size` None: chosen by the planner. `budget` is in seconds; None: unlimited.
+    `workers` None: one process a core on a CPU, one on a GPU. `overrides` are dotted configuration fields, such as
+    {"classifier.width": 24, "cvae.latent": 256, "steps": 300}.
+    """
+
+    data: str
+    out: Path
+    preset: Preset = "standard"
+    budget: float | None = None
+    arms: tuple[str, ...] | None = None
+    generators: tuple[str, ...] = ("cvae", "wgan_gp")
+    size: tuple[int, int] | None = None
+    seed: int = 0
+    metric: str = "auroc_macro"
+    smallest_effect: float = 0.02
+    gate_level: float = 0.20
+    split: Literal["grouped", "given"] = "grouped"
+    drop_leaks: bool = False
+    no_patients: bool = False
+    weights: Path | None = None
+    device: str = "cpu"
+    plan: Path | None = None
+    workers: int | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise UserError(f"got the preset {self.preset!r}; expected quick, standard or rigorous; choose one")
+        if self.budget is not None and not self.budget > 0:
+            raise UserError(f"got a budget of {self.budget} s; expected a positive time; write e.g. --budget 15m")
+        if not 0 < self.smallest_effect < 1:
+            raise UserError(f"got --smallest-effect {self.smallest_effect}; expected a number between 0 and 1")
+        if not 0 < self.gate_level < 0.5:
+            raise UserError(f"got --gate-level {self.gate_level}; expected a number between 0 and 0.5, such as 0.2")
+
+    def request(self) -> dict[str, Any]:
+        """What makes two commands the same study: everything but where it runs and where it is written."""
+        facts = asdict(self)
+        for name in ("out", "plan", "device", "workers"):
+            del facts[name]
+        facts["weights"] = str(self.weights) if self.weights else None
+        return facts
