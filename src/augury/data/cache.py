@@ -103,7 +103,9 @@ def _blame(folder: Path, *, any_reason: bool) -> Iterator[None]:
         reason = _reason(error, any_reason=any_reason)
         if reason is None:
             raise
-        raise UserError(f"cannot write to {str(folder)!r}: {reason}; free it or name another folder") from error
+        ours = folder.is_relative_to(cache_folder())
+        remedy = "set AUGURY_CACHE to another folder" if ours else "name another folder"
+        raise UserError(f"cannot write to {str(folder)!r}: {reason}; free it or {remedy}") from error
 
 
 def _reason(error: Exception, *, any_reason: bool) -> str | None:

@@ -1,0 +1,108 @@
+"""The MedMNIST file format (Yang 2023, arXiv 2110.14795): one .npz with {train,val,test}_{images,labels}.
+
+N images, H height, W width.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augury.errors import UserError
+
+SPLITS = ("train", "val", "test")
+_LOCK = threading.Lock()  # else every thread would decompress the same array at its first image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One image: its member ("train_images/17"), the split it came in, and its label, None where there is none."""
+
+    member: str
+    split: str
+    label: str | None
+
+
+def entries(path: Path) -> list[Entry]:
+    """All images of the file in the order train, val, test; UserError if it is not of this format."""
+    names = _names(path)
+    if not any(f"{split}_images" in names for split in SPLITS):
+        raise UserError(
+            f"{path.name!r} holds the arrays {', '.join(sorted(names)) or 'none'}; expected MedMNIST's "
+            "train_images, train_labels and so on: rename the arrays or give a folder of images"
+        )
+    return [entry for split in SPLITS if f"{split}_images" in names for entry in _of_split(path, split, names)]
+
+
+def image(path: Path, member: str) -> NDArray[Any]:
+    """The pixels of one member, (H, W) or (H, W, 3). The array is decompressed once and kept while it is in use."""
+    name, _, index = member.rpartition("/")
+    return np.array(_array(path, name)[int(index)])
+
+
+def _of_split(path: Path, split: str, names: frozenset[str]) -> list[Entry]:
+    images_N = _array(path, f"{split}_images")
+    _check_images(images_N, path=path, name=f"{split}_images")
+    labels = _labels(path, split, count=len(images_N)) if f"{split}_labels" in names else [None] * len(images_N)
+    return [Entry(member=f"{split}_images/{i}", split=split, label=label) for i, label in enumerate(labels)]
+
+
+def _check_images(images: NDArray[Any], *, path: Path, name: str) -> None:
+    good = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
+    if not good or images.dtype not in (np.uint8, np.uint16):
+        raise UserError(
+            f"{path.name!r}: {name} is {images.dtype} {images.shape}; expected uint8 or uint16 of shape (N, H, W) or "
+            "(N, H, W, 3): volumes and floats must be converted first"
+        )
+
+
+def _labels(path: Path, split: str, *, count: int) -> list[str | None]:
+    labels = np.asarray(_array(path, f"{split}_labels"))
+    column = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if column.shape != (count,):
+        raise UserError(
+            f"{path.name!r}: {split}_labels has the shape {labels.shape} for {count} images; expected one label an "
+            "image: choose one of several targets first"
+        )
+    if column.dtype.kind == "f" and np.array_equal(column, np.rint(column)):
+        column = column.astype(np.int64)
+    if column.dtype.kind not in "iubU":
+        raise UserError(f"{path.name!r}: {split}_labels is {column.dtype}; expected whole numbers: convert them")
+    return [str(value) or None for value in column.tolist()]
+
+
+def _names(path: Path) -> frozenset[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return frozenset(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
+    except zipfile.BadZipFile as error:
+        raise UserError(
+            f"{path.name!r} is damaged or no .npz file; expected MedMNIST's format: fetch it again"
+        ) from error
+
+
+def _array(path: Path, name: str) -> NDArray[Any]:
+    facts = path.stat()
+    with _LOCK:
+        return _decompressed(str(path), name, (facts.st_mtime_ns, facts.st_size))
+
+
+@functools.lru_cache(maxsize=3)
+def _decompressed(path: str, name: str, state: tuple[int, int]) -> NDArray[Any]:
+    del state  # only a part of the key: a file that changed is read again
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            loaded: NDArray[Any] = arrays[name]
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
+        raise UserError(
+            f"{Path(path).name!r}: the array {name} cannot be read ({error}); expected plain numbers: fetch it again"
+        ) from error
+    loaded.flags.writeable = False
+    return loaded
