@@ -98,7 +98,7 @@ def _tune(step: Step, space: Workspace, report: Report | None) -> None:
     metric, scores = METRICS[plan.metric], {}
     for place, name in enumerate(plan.candidates):
         run = _run(step, space, plan.steps, 0, _shifted(report, place, len(plan.candidates)), name=f"-{name}")
-        net = Classifier(_config(plan, name, balanced=False, weights=None), _predictor_shape(space))
+        net = Classifier(_config(plan, name, balanced=False, weights=None), space.shape())
         net.fit([Phase(sources=(Source(pairs=space.pairs(part.train)),), steps=plan.steps)], run, validation=choose)
         scores[name] = metric.compute(choose.label_N.numpy(), net.predict(choose.pixels_NCHW))
     best = max(scores, key=lambda name: scores[name] if metric.better == "higher" else -scores[name])
@@ -159,11 +159,12 @@ def _fit(step: Step, space: Workspace, report: Report | None) -> None:
     start = time.monotonic()
     train = space.pairs(_share(space.manifest, part.train, training["share"], plan.seed))
     synthetic = _synthetic(step, space, parents, len(part.train))
-    choose = space.pairs(part.choose)
+    choose = space.pairs(part.choose) if len(part.choose) else None
     predictor, facts = _train(step, space, train, synthetic, choose, report)
     scores = {
-        "test": predictor.predict(space.pairs(part.test).pixels_NCHW),
-        "gate": predictor.predict(space.pairs(part.gate).pixels_NCHW),
+        role: predictor.predict(space.pairs(index_n).pixels_NCHW)
+        for role, index_n in {"test": part.test, "gate": part.gate}.items()
+        if len(index_n)
     }
     fitted_on = synthetic if training["mode"] == "generated" and synthetic is not None else train
     facts["train"] = _seven(fitted_on.label_N.numpy(), predictor.predict(fitted_on.pixels_NCHW))
@@ -171,7 +172,7 @@ def _fit(step: Step, space: Workspace, report: Report | None) -> None:
     with _writing(step, space, saw, parents) as folder:
         np.savez(folder / "predictions.npz", test_index=part.test, gate_index=part.gate, **scores)
         (folder / "result.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
-        if _judges(step):
+        if step.partition < 0 or _judges(step):
             predictor.save(folder)
     shutil.rmtree(_work(step, space), ignore_errors=True)
 
@@ -216,20 +217,20 @@ def _synthetic(step: Step, space: Workspace, parents: list[Artefact], real: int)
 
 
 def _train(
-    step: Step, space: Workspace, train: Pairs, synthetic: Pairs | None, choose: Pairs, report: Report | None
+    step: Step, space: Workspace, train: Pairs, synthetic: Pairs | None, choose: Pairs | None, report: Report | None
 ) -> tuple[Classifier | Probe, dict[str, Any]]:
     plan, facts = space.plan, step.recipe.facts
     training = facts["training"]
     weights = space.weights if training["weights"] else None
     if training["frozen"]:
-        probe = Probe(ProbeConfig(weights=str(weights)), _predictor_shape(space)).fit(train, validation=choose)
+        probe = Probe(ProbeConfig(weights=str(weights)), space.shape()).fit(train, validation=choose)
         return probe, {"best_step": 0, "augmentation": "none"}
     augmentation = _augmentation(step, space)
     phases = phases_of(training, train, synthetic, steps=plan.steps)
     run = _run(step, space, sum(phase.steps for phase in phases), facts["run_seed"], report)
     config = _config(plan, augmentation, balanced=training["balanced"], weights=weights)
     with run.seeded("networks"):
-        classifier = Classifier(config, _predictor_shape(space))
+        classifier = Classifier(config, space.shape())
     classifier.fit(phases, run, validation=choose)
     return classifier, {"best_step": classifier.best_step, "augmentation": augmentation}
 
@@ -277,10 +278,6 @@ def _run(
         seed=space.plan.seed * 1_000_003 + seed, steps=steps, batch=batch or space.plan.batch,
         folder=_work(step, space, name), device=space.device, save_every=200, report=report,
     )  # fmt: skip
-
-
-def _predictor_shape(space: Workspace) -> Any:
-    return space.shape()
 
 
 def _fidelity(step: Step, space: Workspace, report: Report | None) -> None:

@@ -1,0 +1,54 @@
+"""A study's findings in sentences: the headline and the limits of what was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from augury.data.sample import Manifest
+from augury.studies.plan import Plan
+
+SAYS = {
+    "HELPS": "helps",
+    "HURTS": "hurts",
+    "NOT WORSE": "is not worse",
+    "NO MEANINGFUL DIFFERENCE": "makes no meaningful difference",
+    "INCONCLUSIVE": "is not shown to help or to hurt",
+}
+
+
+def headline(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The verdict on the primary contrast in one sentence."""
+    arm, metric = facts["primary"]["contrast"], facts["primary"]["metric"]
+    found = facts["contrasts"][arm]
+    d = found["difference"]
+    numbers = f"{d['value']:+.3f} {metric} (95% interval {d['low']:+.3f} to {d['high']:+.3f})"
+    sentence = f"{arm} {SAYS[found['verdict']]} on these images: {numbers} against {facts['primary']['reference']}"
+    if found["verdict"] == "INCONCLUSIVE":
+        sentence += f", leaning {found['leaning']}"
+        if found.get("patients_needed"):
+            sentence += f"; about {found['patients_needed']} patients would decide it"
+    return {"arm": arm, "verdict": found["verdict"], "sentence": sentence + "."}
+
+
+def limits(facts: Mapping[str, Any], plan: Plan, whole: Manifest) -> list[str]:
+    """What the reader must know before believing the numbers."""
+    said = ["The figures are of this procedure on new patients of the same source; other hospitals were not seen."]
+    if not whole.patients_known:
+        said.append("Patients are not known: every image was taken for a patient of its own, near-duplicates apart.")
+    if plan.preset == "quick":
+        said.append("The preset quick uses one split of the data: it can lean, it cannot decide.")
+    if plan.split == "grouped" and any(sample.split for sample in whole):
+        said.append("The data's own split column was ignored; folds were drawn anew so that no group is divided.")
+    if facts["data"]["unlabelled"]:
+        said.append(f"{facts['data']['unlabelled']} images without a label took no part.")
+    if facts["data"]["unreadable"]:
+        said.append(f"{facts['data']['unreadable']} images could not be read and took no part.")
+    if len(plan.candidates) < 2:
+        said.append(f"The strength of augmentation was not tuned; {plan.candidates[0]} was taken.")
+    said += [
+        f"The classifier was trained for {plan.steps} steps of {plan.batch} images of {plan.size[0]} x {plan.size[1]} "
+        "pixels; longer training or larger images may change the answer.",
+        *(f"{note[0].upper()}{note[1:]}." for note in plan.notes),
+    ]
+    return said
