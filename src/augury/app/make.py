@@ -1,0 +1,126 @@
+"""Commands that make something: fit, sample, predict, phantom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from augury.app.config import configure
+from augury.app.options import (
+    AsJson,
+    Config,
+    Data,
+    Device,
+    NoPatients,
+    Quiet,
+    Seed,
+    Settings,
+    Size,
+    device_of,
+    size_of,
+)
+from augury.app.talk import talk
+from augury.errors import UserError
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A folder made by augury fit, or a study's best/.")]
+
+
+def fit(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="cgan, wgan_gp, cvae or classifier.")],
+    data: Data,
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="The model's folder.")],
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Optimiser steps; the method's own number if absent.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=2, help="Images a step.")] = 64,
+    size: Size = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    no_patients: NoPatients = False,
+    config: Config = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit one generator or predictor. Interrupted, the same command goes on where it stopped."""
+    pixels = None if size is None else size_of(size, default=(0, 0))
+    with talk(as_json=as_json, quiet=quiet) as voice:
+        voice.note(f"fitting {method} to {data}")
+        from augury.studies.single import Fit, config_of, fit_method
+
+        asked = Fit(
+            method=method, data=data, out=out, config=configure(config_of(method), settings or [], file=config),
+            size=pixels, seed=seed, steps=steps, batch=batch, device=device_of(device), no_patients=no_patients,
+        )  # fmt: skip
+        facts = fit_method(asked, progress=voice.progress, note=voice.note)
+        voice.result(facts, f"{method} fitted to {facts['images']} images: {out}")
+
+
+def sample(
+    model: Model,
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="SET", help="The set's folder: a manifest.csv and images/.")],
+    n: Annotated[int, typer.Option("-n", min=1, max=1_000_000, help="How many images.")],
+    label: Annotated[str | None, typer.Option(help="Of this class alone; else as frequent as in training.")] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw synthetic images as a data set of their own."""
+    with talk(as_json=as_json, quiet=quiet) as voice:
+        from augury.studies.drawing import sample_model
+
+        facts = sample_model(
+            model, n, out=out, label=label, seed=seed, device=device_of(device), progress=voice.progress
+        )
+        voice.result(facts, f"{n} synthetic images: {out}")
+
+
+def predict(
+    model: Model,
+    data: Data,
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The CSV to write.")],
+    device: Device = "cpu",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Probabilities for new images."""
+    with talk(as_json=as_json, quiet=quiet) as voice:
+        from augury.studies.predicting import predict_model
+
+        facts = predict_model(model, data, out=out, device=device_of(device), progress=voice.progress, note=voice.note)
+        voice.result(facts, f"predictions for {facts['images']} images: {out}")
+
+
+def phantom(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="brain.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="SET", help="The set's folder.")],
+    n: Annotated[int, typer.Option("-n", min=1, max=1_000_000, help="How many images.")],
+    seed: Seed = 0,
+    config: Config = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw images with exactly known truth: labels, patients, lesion masks."""
+    with talk(as_json=as_json, quiet=quiet) as voice:
+        from augury.data.phantoms import PHANTOMS, write
+
+        if kind not in PHANTOMS:
+            raise UserError(f"there is no phantom {kind!r}; expected one of {', '.join(PHANTOMS)}; correct the name")
+        kind_config, render = PHANTOMS[kind]
+        drawn = render(
+            configure(kind_config, settings or [], file=config),
+            n=n,
+            seed=seed,
+            progress=voice.progress.stage("drawing"),
+        )
+        write(drawn, out)
+        facts = {"set": str(out), "images": len(drawn), "patients": len(set(drawn.patient_N.tolist()))}
+        voice.result(facts, f"{facts['images']} phantom images of {facts['patients']} patients: {out}")
