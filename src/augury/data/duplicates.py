@@ -1,0 +1,183 @@
+"""Which images are copies of one another, exactly or nearly, and the groups that no split may divide.
+
+Near duplicates are found from the fingerprints alone: candidates by a perceptual code (candidates.py), each pair
+registered and confirmed by the correlation of its fine texture (registration.py). Nothing is learned from the images,
+so that what defines the folds has not seen them. Exact copies are about equal ids. N images, P pairs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from augury.data.candidates import Candidates, candidates, parallel
+from augury.data.fingerprints import Fingerprints
+from augury.data.registration import (
+    Floats,
+    agreement,
+    exact_agreement,
+    oriented,
+    outline,
+    register,
+    texture,
+)
+
+CONFIRMED = 0.80  # correlation of registered texture; docs/log.md has the distributions on both sides
+HOPELESS = 0.40  # after the coarse registration: no pair so low was ever confirmed
+BATCH = 128  # pairs registered together: their arrays stay in the cache
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NearPairs:
+    """Pairs of images (positions, first < second) of different ids whose registered texture correlates."""
+
+    first_P: NDArray[np.int64]
+    second_P: NDArray[np.int64]
+    correlation_P: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.first_P)
+
+    def above(self, correlation: float) -> NearPairs:
+        """The pairs that correlate at least so much."""
+        kept = self.correlation_P >= correlation
+        return NearPairs(
+            first_P=self.first_P[kept], second_P=self.second_P[kept], correlation_P=self.correlation_P[kept]
+        )
+
+
+def exact_groups(id_N: Sequence[str]) -> list[list[int]]:
+    """Positions of images with equal ids, for each id that occurs more than once, in order of appearance.
+
+    >>> exact_groups(["a", "b", "a"])
+    [[0, 2]]
+    """
+    places: dict[str, list[int]] = {}
+    for position, name in enumerate(id_N):
+        places.setdefault(name, []).append(position)
+    return [members for members in places.values() if len(members) > 1]
+
+
+def near_pairs(fingerprints: Fingerprints, *, level: float = CONFIRMED, workers: int | None = None) -> NearPairs:
+    """Near duplicates among images of different ids, at least `level` alike, each id stood for by its first image.
+
+    Flips, quarter turns, crops to 90 % of the side, small rotations and shifts, changes of brightness and contrast,
+    JPEG and noise leave a pair confirmed. `workers`: threads; None: one a processor that this process may use.
+    """
+    first_U = np.unique(np.array(fingerprints.id_N, dtype=np.str_), return_index=True)[1]
+    unique_U = np.sort(first_U).astype(np.int64)
+    workers = workers or _processors()
+    with threadpool_limits(limits=1):  # the threads are ours; theirs on top of them would collapse
+        found = _confirmed(fingerprints.thumb_NHW[unique_U], workers=workers, level=level)
+    return NearPairs(
+        first_P=unique_U[found.first_P], second_P=unique_U[found.second_P], correlation_P=found.correlation_P
+    )
+
+
+def group(patients: Sequence[str], ids: Sequence[str], pairs: NearPairs | None = None) -> list[str]:
+    """The group of every image: images of one patient, of one id, or of a near pair share it, directly or in a chain.
+
+    A group is named after the smallest of its patients' names; an empty patient joins nobody.
+
+    >>> group(["ann", "bob", "cat", ""], ["1", "1", "2", "3"])
+    ['ann', 'ann', 'cat', 'image:3']
+    """
+    root = _Roots(len(ids))
+    seen: dict[tuple[str, str], int] = {}
+    for position, (patient, name) in enumerate(zip(patients, ids, strict=True)):
+        root.join(position, seen.setdefault(("id", name), position))
+        if patient:
+            root.join(position, seen.setdefault(("patient", patient), position))
+    if pairs is not None:
+        for first, second in zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True):
+            root.join(first, second)
+    tops = [root.of(position) for position in range(len(ids))]
+    names: dict[int, str] = {}
+    for top, patient, name in zip(tops, patients, ids, strict=True):
+        own = patient or f"image:{name}"
+        names[top] = min(names.get(top, own), own)
+    return [names[top] for top in tops]
+
+
+class _Roots:
+    """Union-find with path halving."""
+
+    def __init__(self, count: int) -> None:
+        self._above = list(range(count))
+
+    def of(self, item: int) -> int:
+        above = self._above
+        while above[item] != item:
+            above[item] = above[above[item]]
+            item = above[item]
+        return item
+
+    def join(self, first: int, second: int) -> None:
+        low, high = sorted((self.of(first), self.of(second)))
+        self._above[high] = low
+
+
+def _confirmed(thumb_NHW: NDArray[np.uint16], *, workers: int, level: float) -> NearPairs:
+    found = candidates(thumb_NHW, workers=workers)
+    outlines_Nhw, texture_NHW = _prepared(thumb_NHW, workers=workers)
+    batches = [np.arange(start, min(start + BATCH, len(found))) for start in range(0, len(found), BATCH)]
+    scores = parallel(
+        lambda chosen: _scores(thumb_NHW, outlines_Nhw, texture_NHW, found, chosen), batches, workers=workers
+    )
+    score_P = np.concatenate(scores).astype(np.float64) if scores else np.empty(0)
+    kept = np.flatnonzero(score_P >= level)
+    ends = np.stack([found.fixed_P[kept], found.moving_P[kept]])
+    return NearPairs(first_P=ends.min(axis=0), second_P=ends.max(axis=0), correlation_P=score_P[kept])
+
+
+def _prepared(thumb_NHW: NDArray[np.uint16], *, workers: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """Outline and texture of every image, in half precision because all of them are held at once."""
+    blocks = [thumb_NHW[start : start + BATCH] for start in range(0, len(thumb_NHW), BATCH)]
+
+    def prepare(block_BHW: NDArray[np.uint16]) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+        floats_BHW = _unit(block_BHW)
+        return outline(floats_BHW).astype(np.float16), texture(floats_BHW).astype(np.float16)
+
+    parts = parallel(prepare, blocks, workers=workers)
+    empty = np.empty((0, *thumb_NHW.shape[1:]), dtype=np.float16)
+    return np.concatenate([a for a, _ in parts] or [empty]), np.concatenate([b for _, b in parts] or [empty])
+
+
+def _scores(
+    thumb_NHW: NDArray[np.uint16],
+    outlines_Nhw: NDArray[np.float16],
+    texture_NHW: NDArray[np.float16],
+    found: Candidates,
+    chosen_B: NDArray[np.int64],
+) -> Floats:
+    """Agreement of some candidates: coarse registration for all, fine registration where there is hope."""
+    fixed_B, moving_B = found.fixed_P[chosen_B], found.moving_P[chosen_B]
+    turn_B = found.orientation_P[chosen_B]
+
+    def turned(image_NHW: NDArray[np.float16], part_B: NDArray[np.int64]) -> Floats:
+        return oriented(image_NHW[fixed_B[part_B]].astype(np.float32), turn_B[part_B])
+
+    all_B = np.arange(len(chosen_B))
+    view_B6 = register(
+        turned(outlines_Nhw, all_B), outlines_Nhw[moving_B].astype(np.float32), found.view_P6[chosen_B], steps=5
+    )
+    fixed_BHW, moving_BHW = turned(texture_NHW, all_B), texture_NHW[moving_B].astype(np.float32)
+    score_B = agreement(fixed_BHW, moving_BHW, view_B6)
+    hope_b = np.flatnonzero(score_B >= HOPELESS)
+    view_b6 = register(fixed_BHW[hope_b], moving_BHW[hope_b], view_B6[hope_b], steps=3)
+    fixed_bHW = oriented(_unit(thumb_NHW[fixed_B[hope_b]]), turn_B[hope_b])
+    score_B[hope_b] = exact_agreement(fixed_bHW, _unit(thumb_NHW[moving_B[hope_b]]), view_b6)
+    return score_B
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _unit(thumb_BHW: NDArray[np.uint16]) -> Floats:
+    return thumb_BHW.astype(np.float32) / np.float32(65535)
