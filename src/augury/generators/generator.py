@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from augury.training import Run
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """What a generator draws: channels, height, width, and the number of classes it is told of."""
-
-    channels: int
-    height: int
-    width: int
-    classes: int
+from augury.conditions.shape import Shape as Shape
+from augury.data.weights import load_weights, save_weights
+from augury.training import Run
 
 
 class Generator(ABC):
@@ -58,13 +49,11 @@ class Generator(ABC):
             "shape": asdict(self.shape),
         }
         (folder / "config.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
-        save_file(
-            {name: value.contiguous() for name, value in self.nets.state_dict().items()}, folder / "weights.safetensors"
-        )
+        save_weights(self.nets, folder / "weights.safetensors")
 
     def restore(self, folder: Path) -> Self:
-        """Read weights.safetensors into the networks."""
-        self.nets.load_state_dict(load_file(folder / "weights.safetensors"))
+        """Read weights.safetensors into the networks; UserError where the file is not theirs."""
+        load_weights(self.nets, folder / "weights.safetensors")
         self.nets.eval()
         return self
 

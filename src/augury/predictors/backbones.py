@@ -1,0 +1,43 @@
+"""Which network reads the images: our own small one or any of timm's, with random or given weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from augury.conditions.shape import Shape
+from augury.data.weights import load_weights, read_weights
+from augury.errors import UserError
+from augury.nets.backbone import Backbone
+from augury.nets.resnet import ResNet
+
+
+def build(name: str, shape: Shape, *, width: int, side: int) -> nn.Module:
+    """The backbone "small" or timm's of that name, with random weights and a `dim`; UserError where there is none."""
+    if name == "small":
+        return ResNet(shape.channels, patch=_patch(shape), width=width)
+    return _timm(name, shape, side=side, file=None)
+
+
+def load_given(backbone: nn.Module, name: str, shape: Shape, *, weights: Path) -> None:
+    """Put the weights of a user's file into a backbone from `build`; UserError where they do not fit."""
+    if isinstance(backbone, Backbone):
+        read_weights(weights)  # names what is wrong with the file before timm trips over it
+        given = _timm(name, shape, side=backbone.side, file=weights)
+        backbone.load_state_dict(given.state_dict())
+    else:
+        load_weights(backbone, weights)
+
+
+def _timm(name: str, shape: Shape, *, side: int, file: Path | None) -> Backbone:
+    try:
+        return Backbone(name, shape.channels, side=side, file=file)
+    except ValueError as error:
+        where = "" if file is None else f"weights {str(file)!r}: "
+        raise UserError(f"{where}{error}; name another backbone or file") from error
+
+
+def _patch(shape: Shape) -> int:
+    """Large images enter by larger squares, so that a step costs about the same from 32 to 64 px."""
+    return 2 if max(shape.height, shape.width) <= 48 else 4
