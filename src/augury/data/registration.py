@@ -38,8 +38,9 @@ def texture(image_BHW: Floats, *, fine: float = FINE, broad: float = BROAD) -> F
     Difference of Gaussians over its local root mean square (contrast normalisation: Jarrett et al., ICCV 2009, sec. 2).
     """
     band_BHW = _band(image_BHW, fine=fine, broad=broad)
-    local_BHW = np.sqrt(_blurred(band_BHW * band_BHW, broad))
-    normalised: Floats = band_BHW / (local_BHW + np.float32(LEVEL))
+    local_BHW: Floats = np.sqrt(_blurred(band_BHW * band_BHW, broad))
+    local_BHW += np.float32(LEVEL)
+    normalised: Floats = band_BHW / local_BHW
     return normalised
 
 
@@ -47,7 +48,7 @@ def outline(image_BHW: Floats) -> Floats:
     """Shape at half the resolution and unit spread: what the coarse registration follows."""
     half_BHW = _halved(_band(image_BHW, fine=SHAPE_FINE, broad=SHAPE_BROAD))
     spread_B11 = half_BHW.std(axis=(1, 2), keepdims=True)
-    scaled: Floats = half_BHW / (spread_B11 + np.float32(1e-6))
+    scaled: Floats = (half_BHW / (spread_B11 + np.float32(1e-6))).astype(np.float32)
     return scaled
 
 
@@ -154,21 +155,21 @@ def _slopes(seen_BHW: Floats, down_BHW: Floats, right_BHW: Floats) -> Floats:
 
 def _solve(slope_B8P: Floats, inside_BHW: NDArray[np.bool_], difference_BHW: Floats) -> Floats:
     """The least-squares change, a trace of ridge keeping featureless images solvable."""
-    count = len(slope_B8P)
-    weighted_B8P = slope_B8P * inside_BHW.reshape(count, 1, -1)
+    count, _, pixels = slope_B8P.shape
+    weighted_B8P = slope_B8P * inside_BHW.reshape(count, 1, pixels)
     square_B88 = weighted_B8P @ slope_B8P.transpose(0, 2, 1)
     ridge_B = 1e-4 * np.trace(square_B88, axis1=1, axis2=2) / 8 + 1e-6
     square_B88 = square_B88 + ridge_B[:, None, None].astype(np.float32) * np.eye(8, dtype=np.float32)
-    target_B81 = weighted_B8P @ difference_BHW.reshape(count, -1, 1)
+    target_B81 = weighted_B8P @ difference_BHW.reshape(count, pixels, 1)
     change_B8: Floats = np.linalg.solve(square_B88, target_B81)[:, :, 0]
     return change_B8
 
 
 def _correlation(first_BHW: Floats, second_BHW: Floats, inside_BHW: NDArray[np.bool_]) -> Floats:
-    count = len(first_BHW)
-    weight_BP = inside_BHW.reshape(count, -1).astype(np.float32)
+    shape = (len(first_BHW), first_BHW.shape[1] * first_BHW.shape[2])
+    weight_BP = inside_BHW.reshape(shape).astype(np.float32)
     total_B1 = np.maximum(weight_BP.sum(axis=1, keepdims=True), 1.0)
-    a_BP, b_BP = first_BHW.reshape(count, -1), second_BHW.reshape(count, -1)
+    a_BP, b_BP = first_BHW.reshape(shape), second_BHW.reshape(shape)
     a_BP = (a_BP - (a_BP * weight_BP).sum(axis=1, keepdims=True) / total_B1) * weight_BP
     b_BP = (b_BP - (b_BP * weight_BP).sum(axis=1, keepdims=True) / total_B1) * weight_BP
     product_B = (a_BP * b_BP).sum(axis=1)
