@@ -99,7 +99,7 @@ class Progress:
 def _line(stage: _Stage, words: str, *, done: float, total: float, now: float) -> str:
     rate = (done - stage.first) / max(now - stage.started, 1e-9)
     if done >= total:
-        return f"{words}: {_amount(done, total)} in {duration(now - stage.started)}"
+        return f"{words}: {total if isinstance(total, int) else 'done'} in {duration(now - stage.started)}"
     speed = f", {rate:.3g}/s" if isinstance(done, int) else ""
     left = f", {duration((total - done) / rate)} left" if rate > 0 else ""
     return f"{words}: {_amount(done, total)}{speed}{left}"

@@ -1,0 +1,77 @@
+"""What a model's or a set's folder says to a reader: card.md and samples.png."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from augury.conditions.condition import Condition
+from augury.conditions.pairs import to_uint8
+from augury.data.provenance import versions
+from augury.data.sample import Manifest
+from augury.generators.generator import Generator
+
+
+def model_card(facts: Mapping[str, Any], manifest: Manifest, *, last: Sequence[Mapping[str, float]]) -> str:
+    """The card of a fitted model: what it is, what it saw, what it is not for."""
+    groups = len(set(manifest.group_N.tolist()))
+    patients = f"{len({s.patient for s in manifest})} patients" if manifest.patients_known else "patients not known"
+    height, width = facts["preparation"]["size"]
+    lines = [
+        f"# {facts['method']}, fitted to {facts['data']}",
+        "",
+        f"- fitted on {len(manifest)} images ({patients}; {groups} groups) of the classes: {_counts(facts)}",
+        f"- images of {height} x {width} pixels, {facts['preparation']['channels']} channel(s)",
+        f"- {facts['steps']} steps of {facts['batch']} images, seed {facts['seed']}, revision {facts['revision']}",
+        f"- last logged: {_values(last)}",
+        f"- {', '.join(f'{name} {value}' for name, value in versions().items())}",
+        "",
+        "Nothing here was evaluated: a fit knows only its own training images. `augury study` compares methods on "
+        "held-out patients. The model remembers its training images to a degree that was not measured; treat it as "
+        "you treat them. Not a medical device.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def set_card(facts: Mapping[str, Any], *, source: Mapping[str, Any]) -> str:
+    """The card of a synthetic set."""
+    drawn = ", ".join(f"{name} {count}" for name, count in facts["counts"].items())
+    lines = [
+        f"# {facts['images']} synthetic images, drawn by {source['method']}",
+        "",
+        f"- classes: {drawn}",
+        f"- drawn with seed {facts['seed']} from a model fitted to {source['data']} ({sum(source['counts'])} images)",
+        f"- {', '.join(f'{name} {value}' for name, value in versions().items())}",
+        "",
+        "Synthetic: no image shows a patient. It was not audited whether images are copies of training images, so this "
+        "set must not be called anonymous, and is to be shared no more widely than the training images.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def sample_sheet(generator: Generator, *, classes: int, seed: int, columns: int = 8, rows: int = 12) -> Image.Image:
+    """A sheet of samples: a row for each of the first `rows` classes, a black line between images."""
+    shown = min(classes, rows)
+    label_B = torch.arange(shown).repeat_interleave(columns)
+    condition = Condition(label_B=label_B).to(generator.device())
+    pixels_BCHW = to_uint8(generator.sample(condition, seed=seed))
+    framed = np.pad(pixels_BCHW, ((0, 0), (0, 0), (0, 1), (0, 1)))
+    _, channels, height, width = framed.shape
+    sheet = framed.reshape(shown, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    return _image(sheet.reshape(shown * height, columns * width, channels))
+
+
+def _image(pixels_HWC: np.ndarray[Any, np.dtype[np.uint8]]) -> Image.Image:
+    return Image.fromarray(pixels_HWC[..., 0] if pixels_HWC.shape[2] == 1 else pixels_HWC)
+
+
+def _counts(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in zip(facts["classes"], facts["counts"], strict=True))
+
+
+def _values(last: Sequence[Mapping[str, float]]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in last[0].items()) if last else "nothing"
