@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,14 @@ _REASONS = {
 # Inside a body the same numbers may speak of an input; only these can be nothing but the disk that is written to.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 # NumPy (short write), torch and safetensors report a full disk without an error number.
-_FULL_TEXTS = ("No space left on device", "requested and", "PytorchStreamWriter failed writing", "File too large")
+_FULL_TEXTS = (
+    "No space left on device",
+    "File too large",
+    "requested and",
+    "PytorchStreamWriter failed writing",
+    "inline_container.cc",
+)
+_ABANDONED = 7 * 24 * 3600.0  # seconds after which a temporary sibling belongs to a process that was killed
 
 
 def cache_folder() -> Path:
@@ -73,6 +81,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     the digest of what made them, so both hold the same.
     """
     make_folder(path.parent)
+    _sweep(path.parent)
     beside = _sibling(path)
     try:
         with _blame(path.parent, any_reason=True):
@@ -119,6 +128,14 @@ def _reason(error: Exception, *, any_reason: bool) -> str | None:
 
 def _sibling(path: Path) -> Path:
     return path.parent / f".{uuid.uuid4().hex[:12]}.tmp"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left behind long ago."""
+    for path in folder.glob(".????????????.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(path)
 
 
 def _become(beside: Path, path: Path) -> None:

@@ -21,6 +21,7 @@ from augury.errors import UserError
 REVISION = 1  # raised whenever the pixels of some file would come out otherwise
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 8  # below it nothing can be seen, and such files are trackers or accidents
+BUFFER = 1 << 18  # bytes: most files then cost one read
 
 ALPHA = "had an alpha channel, which was dropped"
 PALETTE = "had a palette, which was resolved"
@@ -75,7 +76,7 @@ def read(path: Path, member: str | None = None, *, max_pixels: int = MAX_PIXELS)
     try:
         if member is not None:
             return _checked(Picture(pixels=medmnist.image(path, member)), max_pixels=max_pixels)
-        with path.open("rb") as file:
+        with path.open("rb", buffering=BUFFER) as file:
             return _checked(_read_file(file, path, max_pixels=max_pixels), max_pixels=max_pixels)
     except UserError:
         raise

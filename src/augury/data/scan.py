@@ -1,0 +1,136 @@
+"""Every listed image decoded once: its fingerprint, or why it cannot be read. Remembered until a file changes.
+
+The scan of a list of files is a folder named by the digest of their paths, sizes and times of change, so that the
+second look at a set decodes nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from augury.data import duplicates, fingerprints, readers
+from augury.data.cache import atomic_folder, cache_folder
+from augury.data.duplicates import NearPairs, near_pairs
+from augury.data.fingerprints import Fingerprint, Fingerprints, fingerprint
+from augury.data.in_order import Progress, map_in_order
+from augury.data.listing import Row
+from augury.data.sample import Unreadable, digest_of
+from augury.errors import UserError
+
+REVISION = 1  # raised when the stored form changes, or the near duplicates come out otherwise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """What the rows' files hold. `readable` are positions in the rows, aligned with `prints`."""
+
+    readable: tuple[int, ...]
+    prints: Fingerprints
+    twins: NearPairs  # near duplicates, as positions in `prints`
+    unreadable: tuple[Unreadable, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    print: Fingerprint | None
+    why: str
+    notes: tuple[str, ...]
+
+
+def scan(rows: Sequence[Row], *, progress: Progress | None = None) -> Scan:
+    """The scan of these rows, from the cache where nothing changed; UserError where the cache cannot be written."""
+    folder = cache_folder() / "scans" / _digest(rows)
+    known = _load(folder)
+    if known is not None:
+        return known
+    made = _decode_all(rows, progress=progress)
+    shutil.rmtree(folder, ignore_errors=True)  # what stands there was damaged from outside
+    with atomic_folder(folder) as place:
+        _save(made, place)
+    return made
+
+
+def _decode_all(rows: Sequence[Row], *, progress: Progress | None) -> Scan:
+    seen = list(map_in_order(_look, rows, progress=progress))
+    readable = tuple(i for i, one in enumerate(seen) if one.print is not None)
+    prints = Fingerprints.of([one.print for one in seen if one.print is not None])
+    counts = Counter(note for one in seen for note in one.notes)
+    return Scan(
+        readable=readable,
+        prints=prints,
+        twins=near_pairs(prints) if len(prints) > 1 else _pairs([]),
+        unreadable=tuple(
+            Unreadable(image=row.name, why=one.why) for row, one in zip(rows, seen, strict=True) if one.print is None
+        ),
+        notes=tuple(f"{count} of {len(rows)} images: each {note}" for note, count in sorted(counts.items())),
+    )
+
+
+def _look(row: Row) -> _Seen:
+    try:
+        picture = readers.read(row.image, row.member)
+    except UserError as error:
+        return _Seen(print=None, why=str(error), notes=())
+    return _Seen(print=fingerprint(picture.pixels, file_size=picture.file_size), why="", notes=picture.notes)
+
+
+def _digest(rows: Sequence[Row]) -> str:
+    """Of everything the scan depends on. All members of one archive share its size and time."""
+    state = functools.lru_cache(maxsize=8)(_state)
+    files = [[row.name, row.member, *state(row.image)] for row in rows]
+    revisions = [REVISION, readers.REVISION, fingerprints.REVISION, duplicates.CONFIRMED, duplicates.HOPELESS]
+    return digest_of({"revisions": revisions, "files": files})
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    try:
+        facts = path.stat()
+    except (OSError, ValueError):
+        return str(path), -1, -1
+    return str(path), facts.st_size, facts.st_mtime_ns
+
+
+def _save(scan: Scan, folder: Path) -> None:
+    scan.prints.save(folder / "prints.npz")
+    facts = {
+        "readable": scan.readable,
+        "twins": [
+            [int(first), int(second), float(r)]
+            for first, second, r in zip(scan.twins.first_P, scan.twins.second_P, scan.twins.correlation_P, strict=True)
+        ],
+        "unreadable": [[one.image, one.why] for one in scan.unreadable],
+        "notes": scan.notes,
+    }
+    (folder / "scan.json").write_text(json.dumps(facts))
+
+
+def _load(folder: Path) -> Scan | None:
+    """None where there is no scan, or one that was damaged from outside: it is made again."""
+    try:
+        facts = json.loads((folder / "scan.json").read_text())
+        prints = Fingerprints.load(folder / "prints.npz")
+    except (OSError, ValueError, KeyError, UserError, zipfile.BadZipFile):
+        return None
+    return Scan(
+        readable=tuple(facts["readable"]),
+        prints=prints,
+        twins=_pairs(facts["twins"]),
+        unreadable=tuple(Unreadable(image=image, why=why) for image, why in facts["unreadable"]),
+        notes=tuple(facts["notes"]),
+    )
+
+
+def _pairs(rows: list[tuple[int, int, float]]) -> NearPairs:
+    ends_P2 = np.array([row[:2] for row in rows], dtype=np.int64).reshape(-1, 2)
+    correlation_P = np.array([row[2] for row in rows], dtype=np.float64)
+    return NearPairs(first_P=ends_P2[:, 0], second_P=ends_P2[:, 1], correlation_P=correlation_P)
