@@ -14,6 +14,7 @@ from augury.data.listing import Listing, Row, list_archive, list_folders
 from augury.data.sample import Manifest, Sample
 from augury.data.scan import Scan, scan
 from augury.data.table import list_table
+from augury.data.twins import twins
 from augury.errors import Refused, UserError
 
 MAX_CLASSES = 1_000
@@ -158,7 +159,7 @@ def _label_notes(rows: Sequence[Row], *, classes: tuple[str, ...]) -> list[str]:
 def _samples(rows: Sequence[Row], seen: Scan, *, classes: tuple[str, ...]) -> tuple[Sample, ...]:
     index = {name: i for i, name in enumerate(classes)}
     patients = [_patient(row) for row in rows]
-    groups = group(patients, seen.prints.id_N, seen.twins)
+    groups = group(patients, seen.prints.id_N, twins(seen.prints))
     return tuple(
         Sample(
             row=row.name, id=seen.prints.id_N[i], patient=patients[i], group=groups[i], image=row.image,

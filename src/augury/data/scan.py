@@ -15,18 +15,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from augury.data import duplicates, fingerprints, readers
+from augury.data import fingerprints, readers
 from augury.data.cache import atomic_folder, cache_folder
-from augury.data.duplicates import NearPairs, near_pairs
 from augury.data.fingerprints import Fingerprint, Fingerprints, fingerprint
 from augury.data.in_order import Progress, map_in_order
 from augury.data.listing import Row
 from augury.data.sample import Unreadable, digest_of
 from augury.errors import UserError
 
-REVISION = 1  # raised when the stored form changes, or the near duplicates come out otherwise
+REVISION = 1  # raised when the stored form changes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +32,6 @@ class Scan:
 
     readable: tuple[int, ...]
     prints: Fingerprints
-    twins: NearPairs  # near duplicates, as positions in `prints`
     unreadable: tuple[Unreadable, ...]
     notes: tuple[str, ...]
 
@@ -50,11 +46,13 @@ class _Seen:
 def scan(rows: Sequence[Row], *, progress: Progress | None = None) -> Scan:
     """The scan of these rows, from the cache where nothing changed; UserError where the cache cannot be written."""
     folder = cache_folder() / "scans" / _digest(rows)
+    stood = folder.exists()
     known = _load(folder)
     if known is not None:
         return known
     made = _decode_all(rows, progress=progress)
-    shutil.rmtree(folder, ignore_errors=True)  # what stands there was damaged from outside
+    if stood:  # and could not be read: it was damaged from outside
+        shutil.rmtree(folder, ignore_errors=True)
     with atomic_folder(folder) as place:
         _save(made, place)
     return made
@@ -68,7 +66,6 @@ def _decode_all(rows: Sequence[Row], *, progress: Progress | None) -> Scan:
     return Scan(
         readable=readable,
         prints=prints,
-        twins=near_pairs(prints) if len(prints) > 1 else _pairs([]),
         unreadable=tuple(
             Unreadable(image=row.name, why=one.why) for row, one in zip(rows, seen, strict=True) if one.print is None
         ),
@@ -88,7 +85,7 @@ def _digest(rows: Sequence[Row]) -> str:
     """Of everything the scan depends on. All members of one archive share its size and time."""
     state = functools.lru_cache(maxsize=8)(_state)
     files = [[row.name, row.member, *state(row.image)] for row in rows]
-    revisions = [REVISION, readers.REVISION, fingerprints.REVISION, duplicates.CONFIRMED, duplicates.HOPELESS]
+    revisions = [REVISION, readers.REVISION, fingerprints.REVISION]
     return digest_of({"revisions": revisions, "files": files})
 
 
@@ -104,10 +101,6 @@ def _save(scan: Scan, folder: Path) -> None:
     scan.prints.save(folder / "prints.npz")
     facts = {
         "readable": scan.readable,
-        "twins": [
-            [int(first), int(second), float(r)]
-            for first, second, r in zip(scan.twins.first_P, scan.twins.second_P, scan.twins.correlation_P, strict=True)
-        ],
         "unreadable": [[one.image, one.why] for one in scan.unreadable],
         "notes": scan.notes,
     }
@@ -124,13 +117,6 @@ def _load(folder: Path) -> Scan | None:
     return Scan(
         readable=tuple(facts["readable"]),
         prints=prints,
-        twins=_pairs(facts["twins"]),
         unreadable=tuple(Unreadable(image=image, why=why) for image, why in facts["unreadable"]),
         notes=tuple(facts["notes"]),
     )
-
-
-def _pairs(rows: list[tuple[int, int, float]]) -> NearPairs:
-    ends_P2 = np.array([row[:2] for row in rows], dtype=np.int64).reshape(-1, 2)
-    correlation_P = np.array([row[2] for row in rows], dtype=np.float64)
-    return NearPairs(first_P=ends_P2[:, 0], second_P=ends_P2[:, 1], correlation_P=correlation_P)

@@ -88,10 +88,12 @@ def prepare(
     """
     digest = digest_of({"ids": [s.id for s in manifest], "preparation": asdict(preparation), "revision": REVISION})
     place = (folder if folder is not None else cache_folder() / "stores") / digest
+    stood = place.exists()
     opened = _open(place, digest=digest, count=len(manifest))
     if opened is not None:
         return opened
-    shutil.rmtree(place, ignore_errors=True)  # what stands there was damaged from outside
+    if stood:  # and could not be read: it was damaged from outside
+        shutil.rmtree(place, ignore_errors=True)
     with atomic_folder(place) as beside:
         _make(manifest, preparation, folder=beside, progress=progress)
     made = _open(place, digest=digest, count=len(manifest))
