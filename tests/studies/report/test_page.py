@@ -150,6 +150,12 @@ def test_a_leak_is_shouted(study: Study, results: Results) -> None:
     assert "No leak between" not in text
 
 
+def test_the_given_split_is_not_accused_wrongly(study: Study, results: Results) -> None:
+    assert "it would have leaked" in page(study(results)).text
+    results["leaks"]["given_split"]["test<-train"] = {"exact": 0, "near": 0, "patients": 0}
+    assert "though it does not leak" in page(study(results)).text
+
+
 def test_quick_only_leans(study: Study, results: Results) -> None:
     results["preset"], results["data"]["patients"] = "quick", None
     row = {"difference": {"value": 0.01, "low": None, "high": float("nan")}, "verdict": "INCONCLUSIVE", "leaning": "up"}

@@ -63,7 +63,7 @@ def context(study: Finished) -> dict[str, Any]:
         "curve": sections.curve(results),
         "grids": grids(study),
         "neighbours": neighbours(study),
-        "receipt": sections.receipt(results),
+        "receipt": sections.receipt(study),
         "generators": sections.generators(results),
         "seven": sections.seven(results),
         "seven_columns": [metric_title(name) for name in SEVEN],

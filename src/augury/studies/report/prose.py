@@ -84,7 +84,7 @@ def limits(results: Results) -> list[str]:
     found, data = sentences(results.get("limits")), table(results.get("data"))
     if data and data.get("patients") is None and not any("atients" in s for s in found):
         found.append(NO_PATIENTS)
-    return found if ONE_SOURCE in found else [*found, ONE_SOURCE]
+    return found if any("same source" in s for s in found) else [*found, ONE_SOURCE]
 
 
 def citation(results: Results, shown: Mapping[str, Any] | None) -> list[str]:

@@ -13,8 +13,17 @@ Results = Mapping[str, Any]
 MAIN_METRICS = ("auroc_macro", "auprc_macro", "kappa_quadratic", "balanced_accuracy", "accuracy", "f1_macro", "mcc",
                 "brier", "ece", "dice")  # fmt: skip
 VERSIONS = ("augury", "python", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "platform", "system",
-            "cpu", "cores", "threads", "memory", "device", "gpu", "cuda", "precision")  # fmt: skip
+            "device_name", "cores", "threads", "memory", "device", "gpu", "cuda", "precision")  # fmt: skip
 LEANING = {"up": "leaning up", "down": "leaning down", "neither": "leaning neither way"}
+TWINS = ("exact", "near", "patients")
+# (the given split was used, it leaks)
+GIVEN = {
+    (False, True): "The split that came with the data was not used; it would have leaked",
+    (False, False): "The split that came with the data was not used, though it does not leak",
+    (True, True): "The split that came with the data was used; before training twins were dropped it leaked",
+    (True, False): "The split that came with the data was used; it does not leak",
+}
+FIDELITY = ("KID (lower is better)", "KID floor and ceiling", "Label fidelity", "By class", "Nearest neighbours")
 RECEIPT = (
     ("patients_shared", "patients both in training and test"),
     ("duplicates_shared", "identical or near-identical images both in training and test"),
@@ -41,7 +50,8 @@ def nouns(results: Results) -> str:
 
 def description(results: Results, arm: str) -> str:
     """The arm in words: the plan's, else what its id says."""
-    return str(table(table(results.get("arms")).get(arm)).get("description") or words.arm_words(arm))
+    said = str(table(table(results.get("arms")).get(arm)).get("description") or words.arm_words(arm))
+    return said[:1].upper() + said[1:]
 
 
 def contrast(results: Results, arm: str, *, axis: charts.Axis) -> dict[str, Any]:
@@ -172,42 +182,42 @@ def worth_words(worth: Any, noun: str) -> str:
     return f"is worth about {count(abs(known))} {'more' if known > 0 else 'fewer'} {noun}"
 
 
-def receipt(results: Results) -> dict[str, Any]:
-    """The leak receipt: what was counted, whether it is clean, and what a given split would have leaked."""
-    found = table(results.get("leaks"))
+def receipt(study: Finished) -> dict[str, Any]:
+    """The leak receipt: what was counted, whether it is clean, and what a given split leaks."""
+    found = table(study.results.get("leaks"))
     lines = [(finite(found.get(key)), text) for key, text in RECEIPT]
     given = table(found.get("given_split"))
-    given = table(given.get("leaks")) or given
-    pairs = [
-        (name, [count(leak.get(k)) for k in ("exact", "near", "patients")])
-        for name, leak in given.items()
-        if isinstance(leak, dict)
-    ]
+    given = {name: leak for name, leak in (table(given.get("leaks")) or given).items() if isinstance(leak, dict)}
+    leaky = any(finite(leak.get(k)) for leak in given.values() for k in TWINS)
+    kept = finite(found.get("duplicate_groups_kept_together"))
     return {
         "lines": [(count(value), text, value) for value, text in lines],
         "state": "unknown" if None in [v for v, _ in lines] else "leak" if any(v for v, _ in lines) else "clean",
-        "kept": count(found["duplicate_groups_kept_together"])
-        if finite(found.get("duplicate_groups_kept_together")) is not None
-        else None,
-        "given": pairs,
+        "kept": None if kept is None else count(kept),
+        "given": [(name, [count(leak.get(k)) for k in TWINS]) for name, leak in given.items()],
+        "given_words": GIVEN[study.plan.get("split") == "given", leaky],
     }
 
 
-def generators(results: Results) -> list[dict[str, Any]]:
-    """Fidelity of each generator, with floor and ceiling where they were measured."""
-    return [generator(n, facts) for n, facts in table(results.get("generators")).items() if isinstance(facts, dict)]
+def generators(results: Results) -> dict[str, Any] | None:
+    """Fidelity of each generator; columns that no generator fills are left out."""
+    found = {n: f for n, f in table(results.get("generators")).items() if isinstance(f, dict)}
+    rows = {name: generator(facts) for name, facts in found.items()}
+    columns = [c for c in FIDELITY if any(row[c] for row in rows.values())]
+    return {"columns": columns, "rows": [(n, [r[c] for c in columns]) for n, r in rows.items()]} if columns else None
 
 
-def generator(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """One generator: an estimate, a number or a word is shown as it comes."""
+def generator(facts: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The lines in each column of one generator: an estimate, a number or a word is shown as it comes."""
     kid, fidelity, nearest = (table(facts.get(k)) for k in ("kid", "label_fidelity", "nearest"))
-    return {
-        "name": name,
-        "kid": shown(kid, digits=4) if kid else DASH,
-        "bounds": [(k, shown(kid[k], digits=4)) for k in ("floor", "ceiling") if kid.get(k) is not None],
-        "label_fidelity": shown(fidelity) if fidelity else DASH,
-        "nearest": [(k.replace("_", " "), shown(v)) for k, v in nearest.items()],
-    }
+    lines = (
+        [shown(kid, digits=4)] if kid else [],
+        [f"{k} {shown(kid[k], digits=4)}" for k in ("floor", "ceiling") if kid.get(k) is not None],
+        [shown(fidelity)] if fidelity else [],
+        [f"{k} {shown(v)}" for k, v in table(facts.get("label_fidelity_of_class")).items()],
+        [f"{k.replace('_', ' ')} {shown(v)}" for k, v in nearest.items()],
+    )
+    return dict(zip(FIDELITY, lines, strict=True))
 
 
 def shown(value: Any, *, digits: int = 3) -> str:
@@ -216,7 +226,7 @@ def shown(value: Any, *, digits: int = 3) -> str:
         return estimate_words(value, digits=digits)
     if isinstance(value, int) and not isinstance(value, bool):
         return count(value)
-    return number(value, digits=digits) if isinstance(value, float) else str(value)
+    return number(value, digits=digits) if isinstance(value, float) or value is None else str(value)
 
 
 def seven(results: Results) -> list[dict[str, Any]]:
@@ -256,7 +266,8 @@ def ran(study: Finished) -> dict[str, Any]:
         ("Time", words.duration(compute.get("seconds")) if finite(compute.get("seconds")) else None),
         ("Estimated before", words.duration(estimate) if finite(estimate) else None),
         ("Device", str(compute["device"]) if compute.get("device") else None),
-        ("Training steps", count(compute["steps"]) if isinstance(compute.get("steps"), int) else None),
+        ("Budget", words.duration(compute.get("budget_seconds")) if finite(compute.get("budget_seconds")) else None),
+        ("Steps of the plan", count(compute["steps"]) if isinstance(compute.get("steps"), int) else None),
         ("Processes", count(compute["workers"]) if isinstance(compute.get("workers"), int) else None),
     ]  # fmt: skip
     longest = max([s for s in seconds.values() if s] or [1.0])
