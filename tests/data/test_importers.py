@@ -91,6 +91,18 @@ def test_class_folders(tmp_path: Path) -> None:
     assert any("1 of 4 images have no label" in note for note in manifest.notes)
 
 
+def test_masks_beside_images_are_not_images(tmp_path: Path) -> None:
+    names = ["benign (1).png", "benign (1)_mask.png", "benign (1)_mask_1.png", "sheet_mask.png"]
+    for seed, name in enumerate(names):
+        picture(tmp_path / "benign" / name, seed)
+    manifest = load(tmp_path, no_patients=True)
+    assert [s.row for s in manifest] == ["benign/benign (1).png", "benign/sheet_mask.png"]
+    assert dict(manifest[0].masks) == {
+        "mask": tmp_path / "benign" / names[1],
+        "mask_1": tmp_path / "benign" / names[2],
+    }
+
+
 def test_folders_of_splits_above_the_classes(tmp_path: Path) -> None:
     for seed, name in enumerate(["Training/cat/a.png", "Training/dog/b.png", "Testing/cat/a.png"]):
         picture(tmp_path / name, seed)

@@ -67,7 +67,7 @@ def load_with_fingerprints(
         classes=names,
         patients_known=patients_known,
         unreadable=(*listing.unreadable, *seen.unreadable),
-        notes=(*listing.notes, *seen.notes, *_label_notes(rows, classes=names)),
+        notes=(*listing.notes, *seen.notes, *_label_notes(rows, classes=names), *_patient_notes(rows)),
     )
     return manifest, seen.prints
 
@@ -154,6 +154,11 @@ def _label_notes(rows: Sequence[Row], *, classes: tuple[str, ...]) -> list[str]:
     if alike:
         notes.append(f"classes that differ only in case: {', '.join(map(repr, alike[:6]))}")
     return notes
+
+
+def _patient_notes(rows: Sequence[Row]) -> list[str]:
+    without = sum(row.patient is None and row.origin == "real" for row in rows)
+    return [f"{without} of {len(rows)} images name no patient: each is taken for one of its own"] if without else []
 
 
 def _samples(rows: Sequence[Row], seen: Scan, *, classes: tuple[str, ...]) -> tuple[Sample, ...]:

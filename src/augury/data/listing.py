@@ -6,6 +6,7 @@ A CSV is listed by `data.table`. All of them end in a Listing, whose rows hold t
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,18 +69,40 @@ def list_folders(folder: Path) -> Listing:
             f"no images in {str(folder)!r}: expected a manifest.csv, or one sub-folder per class with PNG, JPEG, TIFF "
             "or BMP files; check the path"
         )
-    has_splits = _has_splits(files)
-    rows = tuple(_row(folder, path, has_splits=has_splits) for path in files)
+    images, masks = _part_masks(files)
+    has_splits = _has_splits(images)
+    rows = tuple(_row(folder, path, masks=masks.get(path, {}), has_splits=has_splits) for path in images)
     return Listing(
         name=folder.name, rows=rows, unreadable=odd, notes=_notes(rows, has_splits=has_splits, others=others)
     )
 
 
-def _row(folder: Path, path: Path, *, has_splits: bool) -> Row:
+def _part_masks(files: list[Path]) -> tuple[list[Path], dict[Path, dict[str, Path]]]:
+    """Images, and the masks beside them: "x_mask.png" and "x_mask_1.png" belong to "x.png" where that is there."""
+    owners = {path.with_suffix(""): path for path in files}
+    masks: dict[Path, dict[str, Path]] = {}
+    images: list[Path] = []
+    for path in files:
+        named = re.fullmatch(r"(.+)_(mask(_\d+)?)", path.stem, flags=re.DOTALL)
+        owner = owners.get(path.with_name(named[1])) if named else None
+        if named is None or owner is None:
+            images.append(path)
+        else:
+            masks.setdefault(owner, {})[named[2]] = path
+    return images, masks
+
+
+def _row(folder: Path, path: Path, *, masks: Mapping[str, Path], has_splits: bool) -> Row:
     places = path.parts[:-1]
     split = SPLITS[places[0].casefold()] if has_splits else None
     below = places[1:] if has_splits else places
-    return Row(name=path.as_posix(), image=folder / path, label=below[0] if below else None, split=split)
+    return Row(
+        name=path.as_posix(),
+        image=folder / path,
+        label=below[0] if below else None,
+        masks={name: folder / mask for name, mask in masks.items()},
+        split=split,
+    )
 
 
 def _has_splits(files: list[Path]) -> bool:
@@ -91,6 +114,8 @@ def _has_splits(files: list[Path]) -> bool:
 def _notes(rows: tuple[Row, ...], *, has_splits: bool, others: int) -> tuple[str, ...]:
     layout = "train/val/test folders of class folders" if has_splits else "one folder per class"
     notes = [f"read as {layout}"]
+    if masked := sum(bool(row.masks) for row in rows):
+        notes.append(f"files named <image>_mask read as masks of {masked} images")
     if others:
         notes.append(f"ignored {others} files that are not named {', '.join(SUFFIXES)}")
     if unlabelled := sum(row.label is None for row in rows):

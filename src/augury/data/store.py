@@ -55,6 +55,7 @@ class Preparation:
 class Store:
     """Prepared pixels in the order of the manifest: `pixels_NCHW` is uint8 or uint16, mapped read-only."""
 
+    path: Path  # of the mapped file
     pixels_NCHW: NDArray[Any]
     record: Mapping[str, Any]  # what was applied
     digest: str
@@ -108,7 +109,11 @@ def _open(folder: Path, *, digest: str, count: int) -> Store | None:
         pixels_NCHW = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return Store(pixels_NCHW=pixels_NCHW, record=record, digest=digest) if len(pixels_NCHW) == count else None
+    return (
+        Store(path=folder / "pixels.npy", pixels_NCHW=pixels_NCHW, record=record, digest=digest)
+        if len(pixels_NCHW) == count
+        else None
+    )
 
 
 def _make(manifest: Manifest, preparation: Preparation, *, folder: Path, progress: Progress | None) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 
 import numpy as np
 from numpy.typing import NDArray
 
-from augury.data import duplicates, fingerprints
+from augury.data import candidates, duplicates, fingerprints, registration
 from augury.data.cache import cache_folder, write_atomically
 from augury.data.duplicates import NearPairs, near_pairs
 from augury.data.fingerprints import Fingerprints
 from augury.data.sample import digest_of
 
-REVISION = 1  # raised when `near_pairs` comes out otherwise for other reasons than its constants
+DECIDES = (fingerprints, candidates, registration, duplicates)  # a change in any of them may change the pairs
 
 
 def twins(prints: Fingerprints) -> NearPairs:
@@ -31,8 +32,7 @@ def twins(prints: Fingerprints) -> NearPairs:
 
 
 def _digest(prints: Fingerprints) -> str:
-    revisions = [REVISION, fingerprints.REVISION, duplicates.CONFIRMED, duplicates.HOPELESS]
-    return digest_of({"revisions": revisions, "ids": prints.id_N})
+    return digest_of({"code": [inspect.getsource(module) for module in DECIDES], "ids": prints.id_N})
 
 
 def _packed(pairs: NearPairs) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 from augury.data.audit import audit
 from augury.data.importers import load_with_fingerprints
 from augury.data.sample import Manifest
+from augury.data.twins import twins
 from augury.metrics.power import smallest_detectable_difference
 
 # What EVALUATION.md's own figures assume: a middling classifier, two arms that mostly agree.
@@ -23,7 +24,7 @@ def check(data: str, *, progress: Callable[[str, int, int], None] | None = None)
     """
     reading = None if progress is None else lambda done, total: progress("reading images", done, total)
     manifest, fingerprints = load_with_fingerprints(data, no_patients=True, progress=reading)
-    found = audit(manifest, fingerprints)
+    found = audit(manifest, fingerprints, near=twins(fingerprints))
     per_class = patients_per_class(manifest)
     rarest = min(per_class.values(), default=0)
     return found | {
@@ -42,7 +43,7 @@ def detectable(per_class: int, *, classes: int) -> float | None:
     """The smallest difference in AUROC that `per_class` test patients a class could show; None where none could."""
     if classes < 2 or per_class < 2:
         return None
-    return smallest_detectable_difference(AUROC, CORRELATION, per_class=per_class)
+    return smallest_detectable_difference(AUROC, CORRELATION, n=per_class)
 
 
 def patients_per_class(manifest: Manifest) -> dict[str, int]:
