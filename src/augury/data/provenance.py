@@ -77,7 +77,7 @@ def read(folder: Path) -> Artefact:
             folder=folder, kind=record["kind"], digest=record["digest"], facts=record["facts"],
             parents=record["parents"], ids=frozenset(record["ids"]), groups=frozenset(record["groups"]),
         )  # fmt: skip
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{folder} holds no readable {FILE} ({type(error).__name__}); expected a folder that augury wrote; "
             "name one made by `augury fit` or `augury study`"

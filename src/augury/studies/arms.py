@@ -39,6 +39,11 @@ class Arm:
     description: str = ""
 
     @property
+    def candidate(self) -> bool:
+        """Whether it could be handed over: controls, and the reference on fewer labels, are there to compare with."""
+        return not (self.shuffled or self.share < 1 or self.id == REFERENCE or self.id.startswith("duplicated"))
+
+    @property
     def cost(self) -> float:
         """Predictor steps in units of N."""
         if self.frozen:
@@ -122,7 +127,9 @@ def _number(text: str, arm: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 < value <= 100:
-        raise UserError(f"got the arm {arm!r}; expected a number above 0 and up to 100 in place of {text!r}; correct it")
+        raise UserError(
+            f"got the arm {arm!r}; expected a number above 0 and up to 100 in place of {text!r}; correct it"
+        )
     return value
 
 
@@ -160,5 +167,5 @@ def primary(arms: Sequence[Arm]) -> Arm:
         found = [arm for arm in arms if arm.mode == mode and not arm.shuffled]
         if found:
             return found[0]
-    others = [arm for arm in arms if arm.id not in (REFERENCE, "real") and not arm.id.startswith(("labels", "dup"))]
+    others = [arm for arm in arms if arm.candidate and arm.id != "real"]
     return (others or [arm for arm in arms if arm.id != REFERENCE])[0]

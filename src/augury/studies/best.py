@@ -16,7 +16,7 @@ import numpy as np
 from augury.data import provenance
 from augury.data.provenance import Recipe
 from augury.studies.arms import Arm
-from augury.studies.graph import Graph, Maker, Step
+from augury.studies.graph import Costs, Graph, Maker, Step
 from augury.studies.partition import Partition
 from augury.studies.plan import Plan
 from augury.studies.steps import Workspace, execute
@@ -32,7 +32,7 @@ def hand_over(results: Mapping[str, Any], graph: Graph, space: Workspace, folder
     part = Partition(repeat=ALL, fold=ALL, train=everything, choose=none, gate=none, test=none)
     plan = refit_plan(arm, graph, space)
     whole = replace(space, plan=plan, partitions=(*space.partitions, part))
-    steps = _steps(arm, Maker(plan=plan, manifest=space.manifest, place=ALL, part=part))
+    steps = _steps(arm, Maker(plan=plan, manifest=space.manifest, place=ALL, part=part, costs=Costs()))
     for step in steps:
         execute(step, whole)
     _write(folder, whole.folder(steps[-1]), arm, results, whole)

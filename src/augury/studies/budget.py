@@ -16,10 +16,10 @@ import torch
 
 from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs
+from augury.conditions.shape import Shape
 from augury.data.sample import Manifest
 from augury.errors import UserError
 from augury.generators import GENERATORS
-from augury.generators.generator import Shape
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.phases import Phase, Source
 from augury.studies.arms import Arm, complete, parse, primary
@@ -101,12 +101,12 @@ def estimate(plan: Plan, manifest: Manifest, costs: Costs) -> float:
     graph = build(plan, manifest, costs)
     work = sum(step.cost for step in graph.steps.values())
     heaviest = max((step.cost for step in graph.steps.values()), default=0.0)
-    refit = 1.6 * _chain(plan, manifest, costs)
+    refit = 1.6 * _chain(plan, costs)
     waves = work / plan.workers + (heaviest / 2 if plan.workers > 1 else 0.0)
     return waves + refit + FINISH + (START if plan.workers > 1 else 0.0)
 
 
-def _chain(plan: Plan, manifest: Manifest, costs: Costs) -> float:
+def _chain(plan: Plan, costs: Costs) -> float:
     """The refitted best model: at worst one generator and the hungriest predictor."""
     generators = [g.steps * costs.fit[name] for name, g in plan.generators.items()]
     return max(generators, default=0.0) + max(arm.cost for arm in plan.parsed()) * plan.steps * costs.train

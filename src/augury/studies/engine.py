@@ -89,7 +89,9 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     voices = context.Queue()
     with _environment():
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(space, voices, os.getpid()))
+        pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_begin, initargs=(space, voices, os.getpid())
+        )
         try:
             _feed(pool, dict(todo), voices, tracker, finished)
         except BrokenProcessPool as error:

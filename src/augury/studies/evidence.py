@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from augury.data.leaks import check_split
 from augury.data.sample import Manifest
-from augury.data.splits import check_split
-from augury.metrics.classification import METRICS
+from augury.metrics.classification import metric
+from augury.metrics.cross_checks import delong_p, mcnemar_p
 from augury.metrics.estimate import Estimate
-from augury.metrics.intervals import estimate
+from augury.metrics.intervals import estimates
 from augury.studies import predictions
 from augury.studies.arms import REFERENCE, Arm
 from augury.studies.gate import gate
@@ -27,6 +28,7 @@ from augury.studies.verdict import judge
 from augury.studies.words import headline, limits
 
 FILE = "results.json"
+MOST_CLASSES = 10  # with more, no figure per class
 SECONDARY = ("balanced_accuracy", "accuracy", "f1_macro", "kappa_quadratic", "brier", "ece")
 
 
@@ -51,10 +53,17 @@ def _collect(graph: Graph, space: Workspace, role: Literal["test", "gate"]) -> P
         samples = [manifest[int(i)] for i in index_n]
         tables.append(
             predictions.table(
-                classes=manifest.classes, item=[s.row for s in samples], patient=[s.patient for s in samples],
-                group=[s.group for s in samples], label=manifest.label_N[index_n], arm=arm, fold=fold, repeat=repeat,
-                seed=seed, probability_NK=probability_nK,
-            )  # fmt: skip
+                classes=manifest.classes,
+                item=[s.row for s in samples],
+                patient=[s.patient for s in samples],
+                group=[s.group for s in samples],
+                label=manifest.label_N[index_n],
+                arm=arm,
+                fold=fold,
+                repeat=repeat,
+                seed=seed,
+                probability_NK=probability_nK,
+            )
         )
     return predictions.concatenate(tables).sorted()
 
@@ -63,11 +72,8 @@ def results(tables: Tables, graph: Graph, space: Workspace, whole: Manifest) -> 
     """All that results.json says, but for the seconds."""
     plan, arms = space.plan, space.plan.parsed()
     fits = _fit_results(graph, space)
-    estimates = _estimates(tables.test, arms, space)
-    contrasts = judge(
-        tables.test, reference=REFERENCE, controls={arm.id: arm.control for arm in arms if arm.id != REFERENCE},
-        metric=plan.metric, smallest_effect=plan.smallest_effect, seed=plan.seed,
-    )  # fmt: skip
+    scores = _scores(tables.test, arms, space)
+    candidates = [arm for arm in arms if arm.candidate]
     facts: dict[str, Any] = {
         "schema": 1,
         "data": _data(whole, space.manifest),
@@ -80,19 +86,21 @@ def results(tables: Tables, graph: Graph, space: Workspace, whole: Manifest) -> 
         },
         "arms": {
             arm.id: {
-                "metrics": estimates[arm.id], "description": arm.description,
+                "metrics": scores[arm.id], "description": arm.description,
                 "seconds": round(sum(found["seconds"] for found in fits[arm.id]), 1),
             }
             for arm in arms
         },
-        "contrasts": contrasts,
+        "contrasts": _contrasts(tables.test, arms, space),
+        "cross_checks": {arm.id: _cross_checks(tables.test, arm) for arm in candidates},
         "gate": gate(
-            tables.gate, reference=REFERENCE, metric=plan.metric, level=plan.gate_level, seed=plan.seed
+            tables.gate, reference=REFERENCE, metric=plan.metric, level=plan.gate_level,
+            candidates=[arm.id for arm in candidates], seed=plan.seed,
         ),
         "leaks": _leaks(graph, whole, space),
-        "learning_curve": _learning_curve(arms, estimates, graph, space),
+        "learning_curve": _learning_curve(arms, scores, graph, space),
         "generators": {name: _generator(name, graph, space) for name in plan.generators},
-        "table": _table(arms, fits, estimates),
+        "table": _table(arms, fits, scores),
         "compute": {
             "device": space.device, "workers": plan.workers, "steps": len(graph.steps),
             "estimate_seconds": plan.estimate_seconds, "budget_seconds": plan.request.get("budget"),
@@ -123,14 +131,39 @@ def _fit_results(graph: Graph, space: Workspace) -> dict[str, list[dict[str, Any
     return found
 
 
-def _estimates(table: Predictions, arms: tuple[Arm, ...], space: Workspace) -> dict[str, dict[str, Any]]:
+def _scores(table: Predictions, arms: tuple[Arm, ...], space: Workspace) -> dict[str, dict[str, Any]]:
+    """Every arm's metrics, each with its interval."""
+    classes = space.manifest.classes
+    each = [f"{kind}_{name}" for name in classes for kind in ("sensitivity", "specificity")]
+    names = dict.fromkeys((space.plan.metric, *SECONDARY, *SEVEN, *(each if len(classes) <= MOST_CLASSES else ())))
     cells = predictions.cells(table, [arm.id for arm in arms])
-    names = dict.fromkeys((space.plan.metric, *SECONDARY, *SEVEN))
+    found = {name: estimates(cells, metric(name, classes), seed=space.plan.seed) for name in names}
+    return {arm.id: {name: found[name][i].as_json() for name in names} for i, arm in enumerate(arms)}
+
+
+def _contrasts(table: Predictions, arms: tuple[Arm, ...], space: Workspace) -> dict[str, Any]:
+    """Holm adjusts within the candidates; controls and shares of the labels are a family of their own."""
+    plan = space.plan
+    judged: dict[str, Any] = {}
+    for family in (True, False):
+        controls = {arm.id: arm.control for arm in arms if arm.id != REFERENCE and arm.candidate == family}
+        judged |= judge(
+            table, reference=REFERENCE, controls=controls, metric=plan.metric,
+            smallest_effect=plan.smallest_effect, seed=plan.seed,
+        )  # fmt: skip
+    return judged
+
+
+def _cross_checks(table: Predictions, arm: Arm) -> dict[str, float | None]:
+    """DeLong (two classes) and McNemar on the mean over seeds of the first repeat: shown, never deciding."""
+    cells = [cell for cell in predictions.cells(table, [arm.id, REFERENCE]) if cell.repeat == 0]
+    probability_ANK = np.concatenate([cell.probability_ASNK.mean(axis=1) for cell in cells], axis=1)
+    label_N = np.concatenate([cell.label_N for cell in cells])
+    right_AN = probability_ANK.argmax(axis=2) == label_N
+    binary = probability_ANK.shape[2] == 2 and np.bincount(label_N, minlength=2).min() > 1
     return {
-        arm.id: {
-            name: estimate(cells, place, METRICS[name], seed=space.plan.seed).as_json() for name in names
-        }
-        for place, arm in enumerate(arms)
+        "delong_p": delong_p(label_N == 1, *probability_ANK[:, :, 1]) if binary else None,
+        "mcnemar_p": mcnemar_p(right_AN[0], right_AN[1]),
     }
 
 
@@ -150,25 +183,23 @@ def _leaks(graph: Graph, whole: Manifest, space: Workspace) -> dict[str, Any]:
 def _shared(part: Partition, manifest: Manifest) -> dict[str, int]:
     """How many groups and pixel digests stand in two parts of a partition."""
     parts = [[manifest[int(i)] for i in index] for index in (part.train, part.choose, part.gate, part.test)]
-    found = {}
-    for name, of in (("patients", lambda s: s.group), ("ids", lambda s: s.id)):
-        seen = [{of(sample) for sample in samples} for samples in parts]
+    found: dict[str, int] = {}
+    for name, field in (("patients", "group"), ("ids", "id")):
+        seen = [{getattr(sample, field) for sample in samples} for samples in parts]
         found[name] = sum(len(s) for s in seen) - len(set().union(*seen))
     return found
 
 
 def _learning_curve(
-    arms: tuple[Arm, ...], estimates: Mapping[str, Any], graph: Graph, space: Workspace
+    arms: tuple[Arm, ...], scores: Mapping[str, Any], graph: Graph, space: Workspace
 ) -> list[dict[str, Any]]:
     full = np.mean([len(set(space.manifest.group_N[part.train])) for part in graph.partitions])
     shared = sorted((arm for arm in arms if arm.share < 1), key=lambda arm: arm.share)
     if not shared:
         return []
     rows = [*shared, next(arm for arm in arms if arm.id == REFERENCE)]
-    metric = space.plan.metric
-    return [
-        {"share": a.share, "patients": round(a.share * full), "estimate": estimates[a.id][metric]} for a in rows
-    ]
+    name = space.plan.metric
+    return [{"share": a.share, "patients": round(a.share * full), "estimate": scores[a.id][name]} for a in rows]
 
 
 def _worth(facts: Mapping[str, Any]) -> dict[str, int | None]:
@@ -190,7 +221,8 @@ def _worth(facts: Mapping[str, Any]) -> dict[str, int | None]:
 
 def _generator(name: str, graph: Graph, space: Workspace) -> dict[str, Any]:
     """Label fidelity: how often the reference sees the class that was asked for, over the folds."""
-    shares, of_class = [], defaultdict(lambda: [0, 0])
+    shares: list[float] = []
+    of_class: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for (generator, _, _), digest in graph.fidelity.items():
         if generator != name:
             continue
@@ -211,16 +243,17 @@ def _over_runs(values: list[float]) -> dict[str, float]:
     if len(values) < 2:
         return {"low": 0.0, "high": 1.0}
     half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
-    return {"low": max(0.0, np.mean(values) - half), "high": min(1.0, np.mean(values) + half)}
+    mean = float(np.mean(values))
+    return {"low": max(0.0, mean - half), "high": min(1.0, mean + half)}
 
 
 def _table(
-    arms: tuple[Arm, ...], fits: Mapping[str, list[dict[str, Any]]], estimates: Mapping[str, Any]
+    arms: tuple[Arm, ...], fits: Mapping[str, list[dict[str, Any]]], scores: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """System 2's own table; the train rows are written by the fit itself about the set it was fitted on."""
     rows: list[dict[str, Any]] = []
     for arm in arms:
         train = {name: float(np.mean([found["train"][name] for found in fits[arm.id]])) for name in SEVEN}
         rows.append({"arm": arm.id, "set": "train", "kind": "fit", **train})
-        rows.append({"arm": arm.id, "set": "test", **{name: estimates[arm.id][name]["value"] for name in SEVEN}})
+        rows.append({"arm": arm.id, "set": "test", **{name: scores[arm.id][name]["value"] for name in SEVEN}})
     return rows

@@ -1,8 +1,8 @@
 """A study as a graph of content-addressed steps: equal work is done once, done work is never repeated.
 
-    tune ─┐
-          ├─ fit (arm, fold, seed) ── predictions
-    generator ── draw ─┘      └ fidelity
+tune ─┐
+      ├─ fit (arm, fold, seed) ── predictions
+generator ── draw ─┘      └ fidelity
 """
 
 from __future__ import annotations

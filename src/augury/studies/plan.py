@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -41,7 +41,7 @@ class Plan:
     preset: str
     question: str
     size: tuple[int, int]
-    channels: int
+    channels: Literal[1, 3]
     split: str
     drop_leaks: bool
     extent: Extent
@@ -78,7 +78,9 @@ class Plan:
 
     def write(self, folder: Path) -> None:
         """Write plan.json."""
-        write_atomically(folder / FILE, json.dumps({**asdict(self), "hash": self.hash}, indent=1, sort_keys=True) + "\n")
+        write_atomically(
+            folder / FILE, json.dumps({**asdict(self), "hash": self.hash}, indent=1, sort_keys=True) + "\n"
+        )
 
 
 def read(path: Path) -> Plan:

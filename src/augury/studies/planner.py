@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from augury.data.cache import cache_folder
 from augury.data.sample import Manifest
@@ -30,7 +30,7 @@ GENERATOR_STEPS = {"cgan": 1500, "wgan_gp": 700, "cvae": 2000}
 OWN = ("steps", "batch", "candidates", "folds", "seeds")  # overrides that are the plan's own fields
 
 
-def plan_for(study: Study, manifest: Manifest, *, channels: int) -> Plan:
+def plan_for(study: Study, manifest: Manifest, *, channels: Literal[1, 3]) -> Plan:
     """A plan for the study's question, not yet written.
 
     Raises UserError for an unknown arm, generator, metric or setting, and where the budget cannot hold.
@@ -67,7 +67,7 @@ def _expect_known(study: Study) -> None:
         raise UserError(f"got --weights {study.weights}, which is no file; expected a .safetensors file")
 
 
-def _whole(study: Study, manifest: Manifest, weights: Path | None, channels: int) -> Plan:
+def _whole(study: Study, manifest: Manifest, weights: Path | None, channels: Literal[1, 3]) -> Plan:
     own = {name: value for name, value in study.overrides.items() if name in OWN}
     arms, notes = _arms(study, weights)
     extent = replace(PRESETS[study.preset], **{n: int(own[n]) for n in ("folds", "seeds") if n in own})
@@ -97,7 +97,9 @@ def _arms(study: Study, weights: Path | None) -> tuple[tuple[Arm, ...], tuple[st
         if len(arms) < 2:
             raise UserError("got the reference alone; a study compares it with something; add an arm such as real")
         if weights is None and any(arm.given_weights for arm in arms):
-            raise UserError("the arms probe and pretrained need --weights FILE, a .safetensors file named by a timm model")
+            raise UserError(
+                "the arms probe and pretrained need --weights FILE, a .safetensors file named by a timm model"
+            )
         return arms, ()
     notes = () if weights else ("no --weights given: the arms probe and pretrained were not run",)
     return default(generators=names, ratios=RATIOS[study.preset], weights=weights is not None), notes
@@ -125,7 +127,9 @@ def _prefixed(prefix: str, overrides: Mapping[str, Any], known: set[str]) -> dic
     found = {n.removeprefix(prefix + "."): v for n, v in overrides.items() if n.startswith(prefix + ".")}
     unknown = sorted(set(found) - known)
     if unknown:
-        raise UserError(f"got the setting {prefix}.{unknown[0]}; expected one of {', '.join(sorted(known))}; correct it")
+        raise UserError(
+            f"got the setting {prefix}.{unknown[0]}; expected one of {', '.join(sorted(known))}; correct it"
+        )
     return found
 
 
@@ -151,5 +155,6 @@ def _digest(path: Path) -> str:
 def _fixed(study: Study) -> frozenset[str]:
     """What the user said and the planner must leave alone."""
     said = {"arms": study.arms is not None, "size": study.size is not None}
-    return frozenset([name for name, given in said.items() if given] + [name for name in OWN if name in study.overrides])
-
+    return frozenset(
+        [name for name, given in said.items() if given] + [name for name in OWN if name in study.overrides]
+    )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ def run_study(study: Study, *, progress: Progress | None = None) -> dict[str, An
         reading = None if progress is None else lambda done, total: progress("reading images", done, total)
         whole, prints = load_with_fingerprints(study.data, no_patients=study.no_patients, progress=reading)
         manifest = expect_fit(whole, study)
-        found = _plan_of(study, manifest, channels=int(prints.channels_N.max()))
+        found = _plan_of(study, manifest, channels=1 if prints.channels_N.max() == 1 else 3)
         done = _finished(study.out, found)
         return done if done is not None else _carry_out(study, found, whole, manifest, progress)
 
@@ -58,7 +58,7 @@ def expect_fit(manifest: Manifest, study: Study) -> Manifest:
     return labelled
 
 
-def _plan_of(study: Study, manifest: Manifest, *, channels: int) -> Plan:
+def _plan_of(study: Study, manifest: Manifest, *, channels: Literal[1, 3]) -> Plan:
     """The plan that stands in the folder, or the given one, or a new one; written before anything is trained."""
     path = study.out / plan.FILE
     if path.exists():

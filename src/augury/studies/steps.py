@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs, to_uint8
+from augury.conditions.shape import Shape
 from augury.data import provenance
 from augury.data.provenance import Artefact
 from augury.data.sample import IntArray, Manifest, Sample
 from augury.data.splits import stratified_subset
 from augury.generators import GENERATORS
 from augury.generators import load as load_generator
-from augury.generators.generator import Shape
 from augury.metrics.classification import METRICS
 from augury.predictors import load as load_predictor
 from augury.predictors.classifier import Classifier, ClassifierConfig
@@ -73,9 +73,7 @@ class Workspace:
     def shape(self) -> Shape:
         """What a generator of this study draws."""
         height, width = self.plan.size
-        return Shape(
-            channels=self.plan.channels, height=height, width=width, classes=len(self.manifest.classes)
-        )
+        return Shape(channels=self.plan.channels, height=height, width=width, classes=len(self.manifest.classes))
 
 
 def execute(step: Step, space: Workspace, report: Report | None = None) -> float:
@@ -170,7 +168,8 @@ def _fit(step: Step, space: Workspace, report: Report | None) -> None:
     facts["train"] = _seven(fitted_on.label_N.numpy(), predictor.predict(fitted_on.pixels_NCHW))
     facts["seconds"] = time.monotonic() - start
     with _writing(step, space, saw, parents) as folder:
-        np.savez(folder / "predictions.npz", test_index=part.test, gate_index=part.gate, **scores)
+        arrays: dict[str, Any] = {"test_index": part.test, "gate_index": part.gate, **scores}
+        np.savez(folder / "predictions.npz", **arrays)
         (folder / "result.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
         if step.partition < 0 or _judges(step):
             predictor.save(folder)
@@ -186,9 +185,10 @@ def _judges(step: Step) -> bool:
 
 
 def _refuse_seen(space: Workspace, saw: list[int], parents: list[Artefact], scored: list[int]) -> None:
+    samples = [space.manifest[int(i)] for i in saw]
     here = Artefact(
         folder=space.artefacts, kind="fit", digest="(this one)", facts={}, parents={},
-        ids=frozenset(space.manifest[int(i)].id for i in saw), groups=frozenset(space.manifest[int(i)].group for i in saw),
+        ids=frozenset(s.id for s in samples), groups=frozenset(s.group for s in samples),
     )  # fmt: skip
     for artefact in [here, *parents]:
         provenance.refuse_if_seen(artefact, space.manifest.subset(scored))
@@ -272,7 +272,14 @@ def backbone_of(weights: Path) -> str:
 
 
 def _run(
-    step: Step, space: Workspace, steps: int, seed: int, report: Report | None, *, batch: int | None = None, name: str = ""
+    step: Step,
+    space: Workspace,
+    steps: int,
+    seed: int,
+    report: Report | None,
+    *,
+    batch: int | None = None,
+    name: str = "",
 ) -> Run:
     return Run(
         seed=space.plan.seed * 1_000_003 + seed, steps=steps, batch=batch or space.plan.batch,
@@ -280,11 +287,14 @@ def _run(
     )  # fmt: skip
 
 
-def _fidelity(step: Step, space: Workspace, report: Report | None) -> None:
+def _fidelity(step: Step, space: Workspace, _: Report | None) -> None:
     """What class the reference sees in each synthetic image."""
     judge = space.parent("fit", step.recipe.parents["judge"])
     drawn = space.parent("draw", step.recipe.parents["synthetic"])
-    pixels, label_n = np.load(drawn.folder / "pixels.npy", mmap_mode="r")[:2000], np.load(drawn.folder / "label.npy")[:2000]
+    pixels, label_n = (
+        np.load(drawn.folder / "pixels.npy", mmap_mode="r")[:2000],
+        np.load(drawn.folder / "label.npy")[:2000],
+    )
     seen = load_predictor(judge.folder).predict(np.ascontiguousarray(pixels)).argmax(1)
     classes = space.manifest.classes
     hits = {classes[k]: [int((seen[label_n == k] == k).sum()), int((label_n == k).sum())] for k in range(len(classes))}

@@ -184,6 +184,6 @@ def patients_needed(comparison: Comparison, *, error: float, smallest_effect: fl
 
 
 def _shrink(found: Contrast, *, error: float, target: float) -> float:
-    """How many times the groups until the interval's longer side meets a target; infinite where that is not positive."""
+    """How many times the groups until the interval's longer side meets a target; infinite if that is not positive."""
     low, high = found.interval(1 - error)
     return (max(high - found.value, found.value - low) / target) ** 2 if target > 0 else math.inf
