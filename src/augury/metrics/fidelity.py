@@ -68,7 +68,8 @@ def squared_mmd(x_ND: NDArray[np.floating], y_MD: NDArray[np.floating]) -> float
 
 def _kernel(x_ND: NDArray[np.floating], y_MD: NDArray[np.floating]) -> Array:
     product_NM: Array = x_ND.astype(np.float64) @ y_MD.astype(np.float64).T
-    return (product_NM / x_ND.shape[1] + 1.0) ** 3
+    kernel_NM: Array = (product_NM / x_ND.shape[1] + 1.0) ** 3
+    return kernel_NM
 
 
 def image_statistics(image_NCHW: NDArray[np.floating], *, background: float = -1.0) -> dict[str, Array]:

@@ -1,0 +1,241 @@
+"""The game that `cgan` and `wgan_gp` play: networks, steps, moving average, samples.
+
+The two methods differ in their `Rules` alone. B batch, Z latent, D uniform draws, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from augury.conditions.condition import Condition
+from augury.conditions.pairs import Pairs
+from augury.errors import UserError
+from augury.generators.chunks import CHUNK, chunks
+from augury.generators.generator import Shape
+from augury.generators.labels import class_labels, expect_pairs, wrong_labels
+from augury.nets.differentiable import DRAWS, Jitter
+from augury.nets.gan import Critic, Painter
+from augury.training import Ema, Run, Stateful
+
+SETTLING = 16  # chunks that the averaged painter's batch statistics are estimated on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Networks:
+    """Which painter and critic: System 2's grid. Features are channels at half the image's resolution."""
+
+    generator: Literal[1, 2] = 1  # 1: ConvT + BN, 2: Upsample + Conv + BN
+    critic: Literal[1, 2] = 1  # 1: Conv + LeakyReLU + Dropout, 2: Conv + BN + LeakyReLU (unsound with a penalty)
+    latent: int = 64
+    generator_features: int = 32
+    critic_features: int = 32
+    generator_label: Literal["norm", "concat", "multiply"] = "norm"
+    critic_label: Literal["projection", "map"] = "projection"
+    dropout: float = 0.0  # of critic 1
+    spectral: bool = False  # spectral norm in the critic
+
+    def __post_init__(self) -> None:
+        for name in ("latent", "generator_features", "critic_features"):
+            if getattr(self, name) < 1:
+                raise UserError(f"networks.{name}={getattr(self, name)}: expected at least 1; try 64")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"networks.dropout={self.dropout}: expected at least 0 and less than 1; try 0.25")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Game:
+    """How the two are trained."""
+
+    critic_steps: int = 1  # updates of the critic for each of the painter
+    generator_rate: float = 5e-4  # Adam's learning rates
+    critic_rate: float = 5e-4
+    betas: tuple[float, float] = (0.0, 0.99)
+    half_life: float = 300.0  # of the painter's moving average, in steps; samples come from the average
+    jitter: float = 1.0  # strength of the differentiable augmentation; 0 turns it off
+    mirror: bool = False  # also left-right; only where an image has no side
+    mismatch: float = 0.0  # weight of real images under a wrong label, which the critic must reject (Reed 2016)
+
+    def __post_init__(self) -> None:
+        if self.critic_steps < 1 or self.half_life <= 0:
+            raise UserError(
+                f"game.critic_steps={self.critic_steps}, game.half_life={self.half_life}: expected at least 1 and"
+                " more than 0; try 1 and 300"
+            )
+        if self.jitter < 0 or self.mismatch < 0:
+            raise UserError(f"game.jitter={self.jitter}, game.mismatch={self.mismatch}: expected 0 (off) or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a method minimises, from scores (`real_B`, `fake_B`) to a scalar, and what it asks of the critic's slope."""
+
+    critic: Callable[[Tensor, Tensor], Tensor]
+    painter: Callable[[Tensor], Tensor]
+    penalty: Callable[[Critic, Tensor, Tensor, Tensor, Tensor], Tensor]  # critic, real, fake, label_B, mix_B
+    penalty_every: int = 1  # lazily, and then so many times as strong (Karras 2020); 0: never
+
+
+def build(networks: Networks, shape: Shape) -> nn.ModuleDict:
+    """`painter` and `critic` for pictures of this shape; UserError where the sides do not fit."""
+    sides = {"channels": shape.channels, "height": shape.height, "width": shape.width, "classes": shape.classes}
+    try:
+        painter = Painter(
+            **sides,
+            kind=networks.generator,
+            latent=networks.latent,
+            features=networks.generator_features,
+            label=networks.generator_label,
+        )
+    except ValueError as error:
+        raise UserError(f"{error}; prepare the images at such a size") from error
+    critic = Critic(
+        **sides,
+        kind=networks.critic,
+        features=networks.critic_features,
+        dropout=networks.dropout,
+        label=networks.critic_label,
+        spectral=networks.spectral,
+    )
+    # Channels last in memory: a third faster on a CPU, the same numbers.
+    return nn.ModuleDict({"painter": painter, "critic": critic}).to(memory_format=torch.channels_last)
+
+
+def play(networks: Networks, game: Game, rules: Rules, *, train: Pairs, shape: Shape, run: Run) -> nn.ModuleDict:
+    """Train a painter against a critic in the steps of `run`; the averaged painter and the critic."""
+    expect_pairs(train, shape)
+    with run.seeded("networks"):
+        nets = build(networks, shape).to(run.device)
+    duel = Duel(game, rules, nets=nets, classes=shape.classes)
+    ema = Ema(duel.painter, half_life=game.half_life)
+    parts: dict[str, Stateful] = {
+        "painter": duel.painter,
+        "critic": duel.critic,
+        "ema": ema,
+        "first": duel.first,
+        "second": duel.second,
+    }
+    for _ in run.loop(**parts):
+        duel.step(train, run)
+        ema.update(duel.painter)
+    settle(ema.module, train.label_N, latent=networks.latent, run=run)
+    return nn.ModuleDict({"painter": ema.module, "critic": duel.critic}).eval()
+
+
+class Duel:
+    """One step of the game: the critic's updates, the painter's, and a line in the log."""
+
+    def __init__(self, game: Game, rules: Rules, *, nets: nn.ModuleDict, classes: int) -> None:
+        self.game, self.rules, self.classes = game, rules, classes
+        self.painter: Painter = nets["painter"].train()  # type: ignore[assignment]
+        self.critic: Critic = nets["critic"].train()  # type: ignore[assignment]
+        self.jitter = Jitter(strength=game.jitter, mirror=game.mirror)
+        self.first = torch.optim.Adam(self.critic.parameters(), game.critic_rate, betas=game.betas)
+        self.second = torch.optim.Adam(self.painter.parameters(), game.generator_rate, betas=game.betas)
+        self.latent = self.painter.embedding.embedding_dim
+        self.lazily = 0.0  # the penalty's factor in this step
+
+    def step(self, train: Pairs, run: Run) -> None:
+        """Advance both networks by one step of `run`."""
+        every = self.rules.penalty_every
+        self.lazily = float(every) if every and run.step % every == 0 else 0.0
+        for draw in range(self.game.critic_steps):
+            image_BCHW, condition = train[run.indices(len(train), draw=draw)]
+            noise_BZ = run.normal(len(image_BCHW), self.latent, draw=draw)
+            chance_BD = _uniform(run, len(image_BCHW), 2 * DRAWS + 2, draw=draw)
+            critic = run.update(
+                self.critic, self.first, self._critic_loss, image_BCHW, condition.labels(), noise_BZ, chance_BD
+            )
+        index_B = run.indices(len(train), draw=self.game.critic_steps)
+        label_B = train.label_N[index_B]
+        noise_BZ = run.normal(len(label_B), self.latent, draw=self.game.critic_steps)
+        chance_BD = _uniform(run, len(label_B), DRAWS, draw=self.game.critic_steps)
+        painter = run.update(self.painter, self.second, self._painter_loss, label_B, noise_BZ, chance_BD)
+        slopes = {"critic_gradient": slope(self.critic), "painter_gradient": slope(self.painter)}
+        run.log(critic=critic, painter=painter, **slopes)
+
+    def _critic_loss(self, image_BCHW: Tensor, label_B: Tensor, noise_BZ: Tensor, chance_BD: Tensor) -> Tensor:
+        with torch.no_grad():
+            fake_BCHW = self.jitter(self.painter(noise_BZ, label_B), chance_BD[:, :DRAWS])
+        real_BCHW = self.jitter(image_BCHW, chance_BD[:, DRAWS : 2 * DRAWS])
+        real_B, fake_B = self.critic(real_BCHW, label_B), self.critic(fake_BCHW, label_B)
+        loss = self.rules.critic(real_B, fake_B)
+        if self.game.mismatch and self.classes > 1:
+            wrong_B = wrong_labels(label_B, chance_BD[:, -2], self.classes)
+            loss = loss + self.game.mismatch * self.rules.critic(real_B, self.critic(real_BCHW, wrong_B))
+        if self.lazily:
+            # The penalty is in fp32 whatever the precision: a second derivative in bf16 is noise.
+            with torch.autocast(image_BCHW.device.type, enabled=False):
+                penalty = self.rules.penalty(
+                    self.critic, real_BCHW.float(), fake_BCHW.float(), label_B, chance_BD[:, -1]
+                )
+            loss = loss + self.lazily * penalty
+        return loss
+
+    def _painter_loss(self, label_B: Tensor, noise_BZ: Tensor, chance_BD: Tensor) -> Tensor:
+        fake_BCHW = self.jitter(self.painter(noise_BZ, label_B), chance_BD)
+        return self.rules.painter(self.critic(fake_BCHW, label_B))
+
+
+def slope(module: nn.Module) -> Tensor:
+    """Norm of the module's present gradient."""
+    gradients = [w.grad for w in module.parameters() if w.grad is not None]
+    return nn.utils.get_total_norm(gradients)
+
+
+@torch.no_grad()
+def settle(painter: nn.Module, label_N: Tensor, *, latent: int, run: Run) -> None:
+    """Give the averaged painter batch statistics of its own: those it has are of the moving weights."""
+    norms = [module for module in painter.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the chunks
+        norm.train()
+    for chunk in range(SETTLING):
+        random = run.random("settle", chunk)
+        label_B = label_N[torch.randint(len(label_N), (CHUNK,), generator=random)]
+        noise_BZ = torch.randn(CHUNK, latent, generator=random)
+        painter(noise_BZ.to(run.device), label_B.to(run.device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    painter.eval()
+
+
+@torch.no_grad()
+def paint(painter: nn.Module, condition: Condition, *, classes: int, latent: int, seed: int) -> Tensor:
+    """image_NCHW in [-1, 1] on the CPU, one for each label."""
+    device = next(painter.parameters()).device
+    label_N = class_labels(condition, classes).cpu()
+    noise_NZ = torch.randn(len(label_N), latent, generator=torch.Generator().manual_seed(seed))
+    painter.eval()
+    drawn = [
+        painter(noise_NZ[part].to(device), label_N[part].to(device)).float().cpu() for part in chunks(len(label_N))
+    ]
+    return torch.cat(drawn)
+
+
+@torch.no_grad()
+def score(critic: nn.Module, image_NCHW: Tensor, condition: Condition, *, classes: int) -> Tensor:
+    """score_N of the critic on the CPU: higher for images that look like its training images."""
+    device = next(critic.parameters()).device
+    label_N = class_labels(condition, classes).cpu()
+    critic.eval()
+    scored = [
+        critic(image_NCHW[part].to(device), label_N[part].to(device)).float().cpu() for part in chunks(len(label_N))
+    ]
+    return torch.cat(scored)
+
+
+def softplus_critic(real_B: Tensor, fake_B: Tensor) -> Tensor:
+    """-log D(real) - log(1 - D(fake)), Goodfellow 2014, equation 1, with D = sigmoid(score)."""
+    return F.softplus(-real_B).mean() + F.softplus(fake_B).mean()
+
+
+def _uniform(run: Run, *shape: int, draw: int) -> Tensor:
+    return torch.rand(shape, generator=run.random("uniform", draw)).to(run.device)

@@ -1,0 +1,95 @@
+"""Variational autoencoder networks for small images, in the two encoders and two decoders that System 2 compares.
+
+B batch, Z latent, K classes, C channels, H height, W width. Images are float32 in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from augury.nets.gan import LEAK, halvings
+
+
+class Encoder(nn.Module):
+    """image_BCHW and label_B to mean_BZ and logvar_BZ of q(z | x, y).
+
+    `depth` 3 is one strided 4x4 convolution per halving of the map (three at 32 px), 6 two 3x3 convolutions and a max
+    pooling per halving; then a dense layer, which the label joins. There are no connections to the decoder: samples
+    from the prior could not use them.
+    """
+
+    def __init__(
+        self, *, channels: int, height: int, width: int, classes: int, depth: Literal[3, 6], latent: int, features: int
+    ) -> None:
+        super().__init__()
+        stages = halvings(height, width)
+        sizes = [channels, *(features * min(2**i, 8) for i in range(stages))]
+        self.convs = nn.Sequential(*(_fall(a, b, depth) for a, b in pairwise(sizes)))
+        self.classes = classes
+        self.dense = nn.Linear(sizes[-1] * (height >> stages) * (width >> stages) + classes, 2 * latent)
+
+    def forward(self, image_BCHW: Tensor, label_B: Tensor) -> tuple[Tensor, Tensor]:
+        told_BK = F.one_hot(label_B, self.classes).to(image_BCHW.dtype)
+        mean_BZ, logvar_BZ = self.dense(torch.cat([self.convs(image_BCHW).flatten(1), told_BK], 1)).chunk(2, 1)
+        # Beyond these bounds exp() of the log-variance is no longer a usable standard deviation in fp32.
+        return mean_BZ, logvar_BZ.clamp(-14.0, 6.0)
+
+
+class Decoder(nn.Module):
+    """latent_BZ and label_B to image_BCHW in [-1, 1]: a dense layer, then 3 or 6 transposed convolutions at 32 px.
+
+    `depth` 3 is one 4x4 ConvT per doubling of the map, 6 a 4x4 and a 3x3 one. The last layer stays linear before tanh.
+    """
+
+    def __init__(
+        self, *, channels: int, height: int, width: int, classes: int, depth: Literal[3, 6], latent: int, features: int
+    ) -> None:
+        super().__init__()
+        stages = halvings(height, width)
+        self.classes, self.base = classes, (height >> stages, width >> stages)
+        sizes = [features * min(2 ** (stages - 1 - i), 8) for i in range(stages)]
+        self.dense = nn.Linear(latent + classes, sizes[0] * self.base[0] * self.base[1])
+        steps = [_rise(a, b, depth) for a, b in pairwise(sizes)]
+        self.convs = nn.Sequential(
+            nn.BatchNorm2d(sizes[0]), nn.LeakyReLU(LEAK), *steps, _last(sizes[-1], channels, depth)
+        )
+
+    def forward(self, latent_BZ: Tensor, label_B: Tensor) -> Tensor:
+        told_BK = F.one_hot(label_B, self.classes).to(latent_BZ.dtype)
+        x_BCHW = self.dense(torch.cat([latent_BZ, told_BK], 1)).unflatten(1, (-1, *self.base))
+        return torch.tanh(self.convs(x_BCHW))
+
+
+def _fall(a: int, b: int, depth: int) -> nn.Module:
+    if depth == 3:
+        return nn.Sequential(nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(LEAK))
+    first = [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(LEAK)]
+    second = [nn.Conv2d(b, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(LEAK), nn.MaxPool2d(2)]
+    return nn.Sequential(*first, *second)
+
+
+def _rise(a: int, b: int, depth: int) -> nn.Module:
+    layers: list[nn.Module] = [
+        nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(b),
+        nn.LeakyReLU(LEAK),
+    ]
+    if depth == 6:
+        layers += [nn.ConvTranspose2d(b, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(LEAK)]
+    return nn.Sequential(*layers)
+
+
+def _last(a: int, channels: int, depth: int) -> nn.Module:
+    if depth == 3:
+        return nn.ConvTranspose2d(a, channels, 4, stride=2, padding=1)
+    return nn.Sequential(
+        nn.ConvTranspose2d(a, a // 2, 4, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(a // 2),
+        nn.LeakyReLU(LEAK),
+        nn.ConvTranspose2d(a // 2, channels, 3, padding=1),
+    )
