@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from augury.app.config import configure, merge, read_yaml, setting
+from augury.app.config import configure, read_yaml, setting
 from augury.app.options import AsJson, Config, Data, Device, NoPatients, Quiet, Settings, device_of, size_of
 from augury.app.talk import talk
 from augury.errors import UserError
@@ -69,6 +69,7 @@ def question(flags: Mapping[str, Any], *, file: Path | None, settings: Sequence[
 
     A field that is not the study's own, such as classifier.width, becomes one of its overrides.
     """
+    from augury.studies.settings import merge
     from augury.studies.study import Study
 
     own = {field.name for field in fields(Study)} - {"overrides"}

@@ -39,7 +39,8 @@ def _duplicates(found: Mapping[str, Any]) -> Iterator[str]:
 def _leaks(found: Mapping[str, Any]) -> Iterator[str]:
     for way, leak in found["leaks"].items():
         test, _, train = way.partition("<-")
-        patients = "" if leak["patients"] is None else f", {leak['patients']} shared patients"
+        known = found["patients"] is not None and leak["patients"] is not None
+        patients = f", {leak['patients']} shared patients" if known else ""
         words = f"{leak['exact']} exact and {leak['near']} near twins of {test} images in {train}{patients}"
         yield _row("leak", words)
     if not found["leaks"]:
@@ -48,16 +49,10 @@ def _leaks(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _ease(found: Mapping[str, Any]) -> Iterator[str]:
     for shortcut in found["shortcuts"]:
-        yield _row("shortcut", _shortcut(shortcut))
-    nearest = found["nearest_neighbour_accuracy"]
-    said = [f"{nearest[key]:.3f} on the {key.replace('_', ' ')}" for key in nearest if nearest[key] is not None]
+        yield _row("shortcut", f"label predictable from {shortcut['feature']}: AUROC {shortcut['auroc']:.2f}")
+    nearest = {name: value for name, value in found["nearest_neighbour_accuracy"].items() if name.endswith("_split")}
+    said = [f"{value:.3f} on the {name.replace('_', ' ')}" for name, value in nearest.items() if value is not None]
     yield _row("1-nearest neighbour", ", ".join(said) or "not computed")
-
-
-def _shortcut(shortcut: Mapping[str, Any]) -> str:
-    rest = {name: value for name, value in shortcut.items() if name != "auroc"}
-    words = ", ".join(str(value) for value in rest.values())
-    return f"label predictable from {words}: AUROC {shortcut['auroc']:.2f}"
 
 
 def _power(found: Mapping[str, Any]) -> Iterator[str]:

@@ -11,32 +11,30 @@ from numpy.typing import NDArray
 from augury.data.fingerprints import Fingerprints
 from augury.data.sample import Manifest
 from augury.data.splits import IntArray, parts
-from augury.errors import UserError
 
-FOLDS = 5
+FOLDS = 10  # or as many as there are groups
 LARGEST = 20_000  # images; of more, so many are drawn, groups whole
 BLOCK = 512
 
 
 def nearest_neighbour_accuracy(
     manifest: Manifest, fingerprints: Fingerprints, *, seed: int = 0
-) -> dict[str, float | int | None]:
-    """{"given_split", "grouped_split", "random_split", "images"}: shares of images whose nearest one has their label.
+) -> dict[str, float | None]:
+    """{"given_split", "grouped_split", "random_split"}: shares of images whose nearest one has their label.
 
     given_split: test images among the training images of the source's split; the other two: each image among those of
-    the other four of five folds, with groups whole or ignored. None where there is no such split or too few groups.
+    the other nine of ten folds, with groups whole or ignored. None where there is no such split or too few groups.
     """
     chosen = _chosen(manifest, seed=seed)
     label_n, group_n = manifest.label_N[chosen], manifest.group_N[chosen]
     grouped_n = _folds(label_n, group_n, seed=seed)
     random_n = _folds(label_n, np.arange(len(chosen)), seed=seed)
-    pixels_nP = fingerprints.thumb_N3232[chosen].reshape(len(chosen), -1)
+    pixels_nP = fingerprints.thumb_N3232[chosen].reshape(len(chosen), fingerprints.thumb_N3232[0].size)
     split_n = np.array([manifest[int(i)].split or "" for i in chosen], dtype=np.str_)
     return {
         "given_split": _given(pixels_nP, label_n, split_n),
         "grouped_split": None if grouped_n is None else _cross_validated(pixels_nP, label_n, grouped_n),
         "random_split": None if random_n is None else _cross_validated(pixels_nP, label_n, random_n),
-        "images": len(chosen),
     }
 
 
@@ -60,15 +58,13 @@ def _chosen(manifest: Manifest, *, seed: int) -> IntArray:
 
 
 def _folds(label_n: IntArray, group_n: IntArray, *, seed: int) -> IntArray | None:
-    try:
-        return parts(label_n, group_n, shares=[1.0] * FOLDS, seed=seed)
-    except UserError:
-        return None
+    count = min(FOLDS, len(np.unique(group_n)))
+    return None if count < 2 else parts(label_n, group_n, shares=[1.0] * count, seed=seed)
 
 
 def _cross_validated(pixels_nP: NDArray[np.float32], label_n: IntArray, fold_n: IntArray) -> float:
     right = 0
-    for fold in range(FOLDS):
+    for fold in range(int(fold_n.max()) + 1):
         inside, outside = np.flatnonzero(fold_n == fold), np.flatnonzero(fold_n != fold)
         found = outside[nearest(pixels_nP[inside], pixels_nP[outside])]
         right += int((label_n[found] == label_n[inside]).sum())

@@ -25,6 +25,7 @@ from augury.predictors.phases import Phase, Source
 from augury.studies.arms import Arm, complete, parse, primary
 from augury.studies.graph import Costs, build
 from augury.studies.plan import GeneratorPlan, Plan
+from augury.studies.settings import configured
 from augury.studies.study import PRESETS
 from augury.training import Run
 
@@ -74,7 +75,7 @@ def _predictor(plan: Plan, pairs: Pairs, shape: Shape, device: str) -> tuple[flo
 
 def _generator(name: str, plan: GeneratorPlan, pairs: Pairs, shape: Shape, device: str) -> tuple[float, float]:
     kind, config = GENERATORS[name]
-    net = kind(config(**plan.config), shape)
+    net = kind(configured(config, plan.config), shape)
 
     def steps(count: int) -> None:
         net.fit(pairs, Run(seed=0, steps=count, batch=plan.batch, device=device))

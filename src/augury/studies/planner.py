@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from augury.studies import budget
 from augury.studies.arms import REFERENCE, Arm, complete, default, parse, primary
 from augury.studies.graph import Costs
 from augury.studies.plan import GeneratorPlan, Plan
+from augury.studies.settings import configured, nested
 from augury.studies.study import PRESETS, STEPS, Study
 
 BATCH = 64
@@ -111,26 +112,18 @@ def _question(arms: tuple[Arm, ...], study: Study) -> str:
 
 
 def _classifier(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    given = _prefixed("classifier", overrides, {field.name for field in fields(ClassifierConfig)})
-    facts = asdict(ClassifierConfig(**given))
-    return {name: value for name, value in facts.items() if name not in ("augmentation", "balanced")}
+    config = configured(ClassifierConfig, _prefixed("classifier", overrides), at="classifier.")
+    return {name: value for name, value in asdict(config).items() if name not in ("augmentation", "balanced")}
 
 
 def _generator(name: str, overrides: Mapping[str, Any]) -> GeneratorPlan:
-    config = GENERATORS[name][1]
-    given = _prefixed(name, overrides, {"steps", "batch", *(field.name for field in fields(config))})
+    given = _prefixed(name, overrides)
     steps, batch = int(given.pop("steps", GENERATOR_STEPS[name])), int(given.pop("batch", BATCH))
-    return GeneratorPlan(config=asdict(config(**given)), steps=steps, batch=batch)
+    return GeneratorPlan(config=asdict(configured(GENERATORS[name][1], given, at=f"{name}.")), steps=steps, batch=batch)
 
 
-def _prefixed(prefix: str, overrides: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
-    found = {n.removeprefix(prefix + "."): v for n, v in overrides.items() if n.startswith(prefix + ".")}
-    unknown = sorted(set(found) - known)
-    if unknown:
-        raise UserError(
-            f"got the setting {prefix}.{unknown[0]}; expected one of {', '.join(sorted(known))}; correct it"
-        )
-    return found
+def _prefixed(prefix: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    return nested({n.removeprefix(f"{prefix}."): v for n, v in overrides.items() if n.startswith(f"{prefix}.")})
 
 
 def _workers(study: Study) -> int:

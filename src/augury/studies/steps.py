@@ -34,6 +34,7 @@ from augury.predictors.probe import Probe, ProbeConfig
 from augury.studies.graph import Step
 from augury.studies.partition import Partition
 from augury.studies.plan import Plan
+from augury.studies.settings import configured
 from augury.training import Run
 
 Report = Callable[[int, int], None]
@@ -111,7 +112,7 @@ def _generator(step: Step, space: Workspace, report: Report | None) -> None:
     kind, config = GENERATORS[facts["method"]]
     run = _run(step, space, facts["steps"], facts["draw_seed"], report, batch=facts["batch"])
     with run.seeded("networks"):
-        generator = kind(config(**facts["config"]), space.shape())
+        generator = kind(configured(config, facts["config"]), space.shape())
     generator.fit(space.pairs(part.train), run)
     with _writing(step, space, part.train, []) as folder:
         generator.save(folder)
