@@ -6,6 +6,7 @@ B resamples, J deletions, C cells.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ def bca_interval(replicates: Replicates, *, level: float = 0.95) -> tuple[float,
     The widening is the "expanded percentile" of Hesterberg 2015 with the degrees of freedom of `freedom`: without it
     the interval of an AUROC of 0.95 covers 92 % with 100 groups of which 20 are positive, with it 94 %.
     """
+    replicates = _recentred(replicates)
     bias, skew, freedom = _shape(replicates)
     z = float(stdtrit(freedom, 0.5 + level / 2))
     low, high = np.quantile(replicates.draw_B, [_bca_level(-z, bias, skew), _bca_level(z, bias, skew)])
@@ -30,11 +32,23 @@ def bca_interval(replicates: Replicates, *, level: float = 0.95) -> tuple[float,
 
 def bca_p(replicates: Replicates) -> float:
     """Two-sided p against 0: the level at which the BCa interval ends there. Never below 2 / (B + 1)."""
+    replicates = _recentred(replicates)
     draw_B = replicates.draw_B
     bias, skew, freedom = _shape(replicates)
     shift = _normal_rank(draw_B, 0.0) - bias
     z = shift / max(1e-3, 1 + skew * shift) - bias  # the inverse of _bca_level
     return float(max(2 * stdtr(freedom, -abs(z)), 2 / (len(draw_B) + 1)))
+
+
+def _recentred(replicates: Replicates) -> Replicates:
+    """Resamples moved so that their median is the value, where it lies outside their middle two thirds.
+
+    So far off the bias correction would read a tail that is not there. It happens to sums of absolute values, such as
+    the calibration error, which every resampling makes larger.
+    """
+    if abs(_normal_rank(replicates.draw_B, replicates.value)) <= 1:
+        return replicates
+    return replace(replicates, draw_B=replicates.draw_B + (replicates.value - np.median(replicates.draw_B)))
 
 
 def _shape(replicates: Replicates) -> tuple[float, float, float]:
