@@ -85,6 +85,7 @@ class Run:
         self._probes: list[tuple[int, Callable[[int], bool | None]]] = []
         self._unseen: list[tuple[int, Tensor]] = []
         self._orders: dict[tuple[int, int, int], Tensor] = {}
+        self._owned: dict[tuple[int, int], tuple[nn.Module, Optimizer, list[Tensor]]] = {}
 
     # Steps
 
@@ -99,7 +100,7 @@ class Run:
         self._agree(parts)
         with _kept_random_state():
             while self.step < self.steps and not self.stopped:
-                torch.manual_seed(self._number("module", self.rank))  # for dropout and the like
+                self._seed(self._number("module", self.rank))  # for dropout and the like
                 yield self.step
                 self._finish_step(parts)
         self._look()
@@ -151,8 +152,14 @@ class Run:
     def seeded(self, *purpose: int | str) -> Iterator[None]:
         """Within it torch's global randomness is a function of (seed, purpose): build networks here."""
         with _kept_random_state():
-            torch.manual_seed(_number(self.seed, *purpose))
+            self._seed(_number(self.seed, *purpose))
             yield
+
+    def _seed(self, number: int) -> None:
+        # torch.manual_seed would note a stack trace on machines whose CUDA is not in use, a millisecond each time.
+        torch.default_generator.manual_seed(number)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(number)
 
     def _number(self, *purpose: int | str) -> int:
         return _number(self.seed, self.step, *purpose)
@@ -166,8 +173,7 @@ class Run:
         each rank and micro-batch gets its slice on the run's device. Only the parameters of `optimizer` that belong
         to `module` get gradients.
         """
-        mine = {id(parameter) for parameter in module.parameters()}
-        weights = [w for group in optimizer.param_groups for w in group["params"] if id(w) in mine and w.requires_grad]
+        weights = self._weights(module, optimizer)
         optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
         for share, chunk in self._chunks(batch):
@@ -181,6 +187,14 @@ class Run:
             nn.utils.clip_grad_norm_(weights, self.clip)
         optimizer.step()
         return total
+
+    def _weights(self, module: nn.Module, optimizer: Optimizer) -> list[Tensor]:
+        key = (id(module), id(optimizer))
+        if key not in self._owned:  # walking through a module takes a tenth of a millisecond
+            mine = {id(weight) for weight in module.parameters()}
+            held = [weight for group in optimizer.param_groups for weight in group["params"] if id(weight) in mine]
+            self._owned[key] = (module, optimizer, held)
+        return [weight for weight in self._owned[key][2] if weight.requires_grad]
 
     def _chunks(self, batch: Sequence[Any]) -> Iterator[tuple[float, list[Any]]]:
         """This rank's (share of the global batch, slices), one for each micro-batch."""

@@ -31,7 +31,8 @@ class Backbone(nn.Module):
         except (RuntimeError, KeyError) as error:
             reason = " ".join(str(error).split())[:160]
             raise ValueError(f"the file is not of timm's {name}: {reason}") from error
-        self.dim: int = self.net.num_features  # type: ignore[assignment]
+        # Some networks widen the pooled map once more before the classifier.
+        self.dim: int = getattr(self.net, "head_hidden_size", None) or self.net.num_features  # type: ignore[assignment]
         self.side = side
         self.register_buffer("mean", _per_channel(self.net.pretrained_cfg["mean"], channels), persistent=False)  # type: ignore[index]
         self.register_buffer("sd", _per_channel(self.net.pretrained_cfg["std"], channels), persistent=False)  # type: ignore[index]

@@ -23,7 +23,12 @@ def build(name: str, shape: Shape, *, width: int, side: int) -> nn.Module:
 def load_given(backbone: nn.Module, name: str, shape: Shape, *, weights: Path) -> None:
     """Put the weights of a user's file into a backbone from `build`; UserError where they do not fit."""
     if isinstance(backbone, Backbone):
-        read_weights(weights)  # names what is wrong with the file before timm trips over it
+        expected = {key for key in backbone.net.state_dict() if not key.endswith("num_batches_tracked")}
+        if missing := sorted(expected - read_weights(weights).keys()):  # timm would leave those random
+            raise UserError(
+                f"weights {str(weights)!r}: {missing[0]} and {len(missing) - 1} more are missing; expected all of "
+                f"timm's {name}; name its file"
+            )
         given = _timm(name, shape, side=backbone.side, file=weights)
         backbone.load_state_dict(given.state_dict())
     else:
