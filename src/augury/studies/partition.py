@@ -29,6 +29,7 @@ class Partition:
 
 def grouped(manifest: Manifest, *, folds: int, used: int, repeats: int, seed: int) -> tuple[Partition, ...]:
     """Stratified folds that never split a group; `used` of them serve as the test fold, `repeats` times."""
+    _expect_enough(manifest, folds=folds)
     found = []
     for repeat in range(repeats):
         fold_N = grouped_folds(manifest.label_N, manifest.group_N, count=folds, seed=seed + 1000 * repeat)
@@ -38,6 +39,16 @@ def grouped(manifest: Manifest, *, folds: int, used: int, repeats: int, seed: in
             test = np.flatnonzero(fold_N == fold)
             found.append(_with_halves(manifest, train, validation, test, repeat=repeat, fold=fold, seed=seed))
     return tuple(found)
+
+
+def _expect_enough(manifest: Manifest, *, folds: int) -> None:
+    for label, name in enumerate(manifest.classes):
+        groups = len({sample.group for sample in manifest if sample.label == label})
+        if 0 < groups < folds:
+            raise UserError(
+                f"the class {name!r} has {groups} independent patients (groups of images); {folds} folds need at least "
+                f"{folds}; add images, leave the class out, or plan fewer with --set folds={max(3, groups)}"
+            )
 
 
 def given(manifest: Manifest, *, drop_leaks: bool, seed: int) -> tuple[Partition, ...]:

@@ -76,6 +76,21 @@ class Plan:
         """The arms, reference first."""
         return tuple(parse(text, generators=tuple(self.generators)) for text in self.arms)
 
+    def words(self) -> str:
+        """The plan and its estimate as lines for people."""
+        e, (height, width) = self.extent, self.size
+        runs = f"{e.used} of {e.folds} folds, {e.seeds} seeds" + (f", {e.repeats} repeats" if e.repeats > 1 else "")
+        lines = [
+            f"question: {self.question}",
+            f"plan {self.hash}: {runs}, {height}x{width} pixels, {self.steps} steps of {self.batch} images",
+            f"arms: {', '.join(self.arms)}",
+            f"generators: {', '.join(f'{name} ({g.steps} steps)' for name, g in self.generators.items()) or 'none'}",
+            *(f"dropped for the budget: {text}" for text in self.dropped),
+            *self.notes,
+            f"estimate: {self.estimate_seconds / 60:.1f} minutes with {self.workers} worker(s)",
+        ]
+        return "\n".join(lines)
+
     def write(self, folder: Path) -> None:
         """Write plan.json."""
         write_atomically(

@@ -17,7 +17,7 @@ from augury.metrics.classification import METRICS
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.studies import budget
 from augury.studies.arms import REFERENCE, Arm, complete, default, parse, primary
-from augury.studies.graph import Costs
+from augury.studies.graph import Costs, partitions_of
 from augury.studies.plan import GeneratorPlan, Plan
 from augury.studies.settings import configured, nested
 from augury.studies.study import PRESETS, STEPS, Study
@@ -39,6 +39,7 @@ def plan_for(study: Study, manifest: Manifest, *, channels: Literal[1, 3]) -> Pl
     _expect_known(study)
     weights = _weights(study)
     plan = _whole(study, manifest, weights, channels)
+    partitions_of(plan, manifest)  # refused before anybody waits for a measurement
     if study.budget is None:
         costs = budget.measure(plan, manifest, device=study.device)
         needed = budget.estimate(plan, manifest, costs)

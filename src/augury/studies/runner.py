@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -29,10 +29,11 @@ from augury.studies.steps import Workspace
 from augury.studies.study import Study
 
 Progress = engine.Progress
+Note = Callable[[str], None]
 
 
-def run_study(study: Study, *, progress: Progress | None = None) -> dict[str, Any]:
-    """Answer a study's question; returns what stands in results.json.
+def run_study(study: Study, *, progress: Progress | None = None, note: Note | None = None) -> dict[str, Any]:
+    """Answer a study's question; returns what stands in results.json. `note` hears what was recognised and planned.
 
     Raises UserError for anything that the user can mend, Refused for a claim that the data cannot carry.
     """
@@ -40,10 +41,17 @@ def run_study(study: Study, *, progress: Progress | None = None) -> dict[str, An
     with _alone(study.out):
         reading = None if progress is None else lambda done, total: progress("reading images", done, total)
         whole, prints = load_with_fingerprints(study.data, no_patients=study.no_patients, progress=reading)
+        _say(note, *whole.notes, *(f"unreadable: {item.image!r}: {item.why}" for item in whole.unreadable))
         manifest = expect_fit(whole, study)
         found = _plan_of(study, manifest, channels=1 if prints.channels_N.max() == 1 else 3)
+        _say(note, found.words())
         done = _finished(study.out, found)
         return done if done is not None else _carry_out(study, found, whole, manifest, progress)
+
+
+def _say(note: Note | None, *texts: str) -> None:
+    for text in texts if note else ():
+        note(text)  # type: ignore[misc]
 
 
 def expect_fit(manifest: Manifest, study: Study) -> Manifest:

@@ -103,8 +103,6 @@ def gather(asked: Fit, *, progress: Progress | None, note: Note) -> Material:
     """Read, decode and prepare the data, and set a fifth of the patients aside where a predictor needs them."""
     stage = _stage(progress)
     whole = load(asked.data, no_patients=True, progress=stage("reading images"))
-    if not (whole.patients_known or asked.no_patients):
-        note("patients are not known: every image is taken for a patient of its own (--no-patients silences this)")
     for text in (*whole.notes, *(f"unreadable: {u.image!r}: {u.why}" for u in whole.unreadable)):
         note(text)
     manifest = _labelled(whole, asked, note)
