@@ -39,6 +39,13 @@ class Arm:
     description: str = ""
 
     @property
+    def phrase(self) -> str:
+        """What the arm does, as the subject of a sentence."""
+        if self.shuffled or self.mode == "real":
+            return f"The arm {self.id}"
+        return PHRASES[self.mode].format(generator=self.generator)
+
+    @property
     def candidate(self) -> bool:
         """Whether it could be handed over: controls, and the reference on fewer labels, are there to compare with."""
         return not (self.shuffled or self.share < 1 or self.id == REFERENCE or self.id.startswith("duplicated"))
@@ -57,6 +64,11 @@ WORDS = {
     "balanced": "the reference with a class-balanced sampler",
     "probe": "logistic regression on frozen features of the given weights",
     "pretrained": "the reference started from the given weights",
+}
+PHRASES = {
+    "mixed": "Mixing synthetic images of {generator} into the real ones",
+    "sequential": "Training first on synthetic images of {generator}, then on the real ones,",
+    "generated": "Taking synthetic images of {generator} in place of the real ones",
 }
 SIMPLE = {
     "real": Arm(id="real", augmented=False, description=WORDS["real"]),

@@ -110,7 +110,7 @@ def results(tables: Tables, graph: Graph, space: Workspace, whole: Manifest) -> 
     }  # fmt: skip
     facts["worth_patients"] = _worth(facts)
     facts["limits"] = limits(facts, plan, whole)
-    facts["headline"] = headline(facts)
+    facts["headline"] = headline(facts, next(arm for arm in arms if arm.id == plan.primary))
     return facts
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from augury.data.sample import Manifest
+from augury.studies.arms import Arm
 from augury.studies.plan import Plan
 
 SAYS = {
@@ -17,18 +18,16 @@ SAYS = {
 }
 
 
-def headline(facts: Mapping[str, Any]) -> dict[str, str]:
-    """The verdict on the primary contrast in one sentence."""
-    arm, metric = facts["primary"]["contrast"], facts["primary"]["metric"]
-    found = facts["contrasts"][arm]
-    d = found["difference"]
-    numbers = f"{d['value']:+.3f} {metric} (95% interval {d['low']:+.3f} to {d['high']:+.3f})"
-    sentence = f"{arm} {SAYS[found['verdict']]} on these images: {numbers} against {facts['primary']['reference']}"
-    if found["verdict"] == "INCONCLUSIVE":
-        sentence += f", leaning {found['leaning']}"
-        if found.get("patients_needed"):
-            sentence += f"; about {found['patients_needed']} patients would decide it"
-    return {"arm": arm, "verdict": found["verdict"], "sentence": sentence + "."}
+def headline(facts: Mapping[str, Any], arm: Arm) -> dict[str, str]:
+    """The verdict on the primary contrast in one sentence; the figures stand below it on the page."""
+    found = facts["contrasts"][arm.id]
+    sentence = f"{arm.phrase} {SAYS[found['verdict']]} on these images"
+    if found["verdict"] == "INCONCLUSIVE" and found.get("patients_needed"):
+        groups = facts["data"]["groups"]
+        needed = round(found["patients_needed"] * groups / found["difference"]["n"])  # one split tests a part of them
+        if needed < 20 * groups:
+            sentence += f"; about {needed:,} patients in place of {groups:,} would decide it"
+    return {"arm": arm.id, "verdict": found["verdict"], "sentence": sentence + "."}
 
 
 def limits(facts: Mapping[str, Any], plan: Plan, whole: Manifest) -> list[str]:
