@@ -34,7 +34,7 @@ def gate(
     """
     if not 0 < level < 1:
         raise UserError(f"got a gate level of {level}; expected a probability such as 0.20 or, strict, 0.05")
-    others = [arm for arm in (candidates or gate_predictions.arms) if arm != reference]
+    others = [arm for arm in (gate_predictions.arms if candidates is None else candidates) if arm != reference]
     if not others:
         return _outcome(reference, level, None, reason="there was no other arm to choose")
     figure = metric_named(metric, gate_predictions.classes)
