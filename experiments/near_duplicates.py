@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from augury.data.duplicates import CONFIRMED, NearPairs, group, near_pairs
+from augury.data.duplicates import NearPairs, group, near_pairs
 from augury.data.fingerprints import Fingerprint, Fingerprints, fingerprint
 
 ROOT = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -126,16 +126,16 @@ def plant(
     return copies, chosen, names
 
 
-def study(name: str, *, level: float, seed: int = 0) -> None:
+def study(name: str, *, seed: int = 0) -> None:
     pixels, patients = images(name)
     prints = [fingerprint(one) for one in pixels]
     copies, originals, kinds = plant(pixels, prints, seed=seed)
-    everything_ = Fingerprints.of([*prints, *copies])
-    pairs = near_pairs(everything_, level=0.5)
+    together = Fingerprints.of([*prints, *copies])
+    pairs = near_pairs(together)
     count = len(prints)
     best = best_of_copies(pairs, originals, count=count)
     own = [f"copy of {i}" for i in range(len(copies))]
-    names = group([*([""] * count), *own], everything_.id_N, pairs.above(level))
+    names = group([*([""] * count), *own], together.id_N, pairs)
     found = Counter(
         k for k, i, c in zip(kinds, originals, range(count, len(names)), strict=True) if names[i] == names[c]
     )
@@ -144,18 +144,18 @@ def study(name: str, *, level: float, seed: int = 0) -> None:
         chosen = best[[k == kind for k in kinds]]
         low = " ".join(f"{q:.2f}" for q in np.quantile(chosen, [0.0, 0.02, 0.05, 0.5]))
         print(f"  {kind:18s} recall {found[kind]}/{total}   correlation: min, 2 %, 5 %, median {low}")
-    sizes = alone(pairs.above(level), everything_, count=count, patients=patients)
+    sizes = alone(pairs, together, count=count, patients=patients)
     print("  the set itself:", sizes)
-    strangers = joined_to_strangers(pairs.above(level), originals, count=count)
+    strangers = joined_to_strangers(pairs, originals, patients=patients)
     print(f"  copies joined to an image that is neither its original nor near it: {strangers}")
 
 
 def best_of_copies(pairs: NearPairs, originals: list[int], *, count: int) -> NDArray[np.float64]:
-    """Correlation of every copy with its own original; 0.5 where the pair was not confirmed at that level."""
+    """Correlation of every copy with its own original; 0 where the pair itself was not confirmed (a third image may join them)."""
     found = dict(
         zip(zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True), pairs.correlation_P, strict=True)
     )
-    return np.array([found.get((original, count + i), 0.5) for i, original in enumerate(originals)])
+    return np.array([found.get((original, count + i), 0.0) for i, original in enumerate(originals)])
 
 
 def alone(pairs: NearPairs, prints: Fingerprints, *, count: int, patients: list[str]) -> str:
@@ -175,20 +175,22 @@ def alone(pairs: NearPairs, prints: Fingerprints, *, count: int, patients: list[
     )
 
 
-def joined_to_strangers(pairs: NearPairs, originals: list[int], *, count: int) -> int:
-    """Copies with a confirmed partner that is neither their original nor a confirmed partner of the original."""
+def joined_to_strangers(pairs: NearPairs, originals: list[int], *, patients: list[str]) -> int:
+    """Copies with a confirmed partner that is neither their original, nor its patient's, nor near it."""
     partners: dict[int, set[int]] = {}
     for a, b in zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True):
         partners.setdefault(a, set()).add(b)
         partners.setdefault(b, set()).add(a)
-    strangers = 0
+    strangers, count = 0, len(patients)
+    owner = [*patients, *(patients[i] for i in originals)]
     for copy, original in enumerate(originals, start=count):
         near = {original} | partners.get(original, set())
         second = near | {c for p in near for c in partners.get(p, set())}
-        strangers += bool(partners.get(copy, set()) - second)
+        others = partners.get(copy, set()) - second
+        strangers += any(not owner[o] or owner[o] != owner[copy] for o in others)
     return strangers
 
 
 if __name__ == "__main__":
     for chosen_set in sys.argv[1:] or SETS:
-        study(chosen_set, level=CONFIRMED)
+        study(chosen_set)

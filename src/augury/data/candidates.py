@@ -54,12 +54,12 @@ def views() -> Floats:
 
 
 def candidates(thumb_NHW: NDArray[np.uint16], *, workers: int) -> Candidates:
-    """For each image the closest few others, in any orientation and under small crops of either."""
+    """For each of one image or more the closest few others, in any orientation and under small crops of either."""
     code_VND = _codes(thumb_NHW, workers=workers)
     blocks = [(start, min(start + BLOCK, len(thumb_NHW))) for start in range(0, len(thumb_NHW), BLOCK)]
     found = parallel(lambda block: _closest(code_VND, *block), blocks, workers=workers)
-    moving_P = np.concatenate([rows_p for rows_p, _ in found]) if found else np.empty(0, dtype=np.int64)
-    fixed_P = np.concatenate([columns_p for _, columns_p in found]) if found else np.empty(0, dtype=np.int64)
+    moving_P = np.concatenate([rows_p for rows_p, _ in found])
+    fixed_P = np.concatenate([columns_p for _, columns_p in found])
     return _one_a_pair(code_VND, moving_P, fixed_P)
 
 
@@ -71,8 +71,7 @@ def parallel(work: Callable[[Task], Result], tasks: list[Task], *, workers: int)
 
 def _codes(thumb_NHW: NDArray[np.uint16], *, workers: int) -> Floats:
     blocks = [thumb_NHW[start : start + BLOCK] for start in range(0, len(thumb_NHW), BLOCK)]
-    coded = parallel(_block_codes, blocks, workers=workers)
-    return np.concatenate(coded, axis=1) if coded else np.empty((len(views()), 0, 0), dtype=np.float32)
+    return np.concatenate(parallel(_block_codes, blocks, workers=workers), axis=1)
 
 
 def _block_codes(thumb_BHW: NDArray[np.uint16]) -> Floats:

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from augury.data.candidates import Candidates, candidates, parallel
 from augury.data.fingerprints import Fingerprints
 from augury.data.registration import (
+    WHOLE,
     Floats,
     agreement,
     exact_agreement,
@@ -27,9 +28,11 @@ from augury.data.registration import (
     texture,
 )
 
-CONFIRMED = 0.82  # correlation of registered texture; between the worst planted twin (0.96; 0.88 with seven changes at
-# once) and the closest fundus images of different patients (0.78); slices of one head lie on both sides
-HOPELESS = 0.50  # after the coarse registration: no pair so low was ever confirmed
+CONFIRMED = 0.88  # correlation of registered texture: planted twins 0.93 and more, strangers at most 0.86
+STILL = 0.02  # a pair whose view differs by no more from the whole image, unturned, was taken in one frame: ...
+SLACK = 0.08  # ... so much less is asked of it, as no search for a fit could have found it by chance (strangers: 0.78)
+HOPELESS = 0.62  # after the coarse registration: planted twins 0.68 and more
+_NONE = np.empty(0, dtype=np.int64)
 BATCH = 128  # pairs registered together: their arrays stay in the cache
 
 
@@ -67,9 +70,12 @@ def exact_groups(id_N: Sequence[str]) -> list[list[int]]:
 def near_pairs(fingerprints: Fingerprints, *, level: float = CONFIRMED, workers: int | None = None) -> NearPairs:
     """Near duplicates among images of different ids, at least `level` alike, each id stood for by its first image.
 
-    Flips, quarter turns, crops to 90 % of the side, small rotations and shifts, changes of brightness and contrast,
-    JPEG and noise leave a pair confirmed. `workers`: threads; None: one a processor that this process may use.
+    Two images of one frame (no turn, shift or zoom between them: slices of one head, frames of one film) need 0.08
+    less. Flips, quarter turns, crops of 5 %, small rotations and shifts, changes of brightness and contrast, JPEG and
+    noise leave a pair confirmed. `workers`: threads; None: one a processor that this process may use.
     """
+    if len(fingerprints) == 0:
+        return NearPairs(first_P=_NONE, second_P=_NONE, correlation_P=np.empty(0))
     first_U = np.unique(np.array(fingerprints.id_N, dtype=np.str_), return_index=True)[1]
     unique_U = np.sort(first_U).astype(np.int64)
     workers = workers or _processors()
@@ -130,10 +136,13 @@ def _confirmed(thumb_NHW: NDArray[np.uint16], *, workers: int, level: float) -> 
     scores = parallel(
         lambda chosen: _scores(thumb_NHW, outlines_Nhw, texture_NHW, found, chosen), batches, workers=workers
     )
-    score_P = np.concatenate(scores).astype(np.float64) if scores else np.empty(0)
-    kept = np.flatnonzero(score_P >= level)
+    score_P = np.concatenate([score_b for score_b, _ in scores] or [np.empty(0, dtype=np.float32)])
+    still_P = np.concatenate([still_b for _, still_b in scores] or [np.empty(0, dtype=np.bool_)])
+    kept = np.flatnonzero(score_P >= np.where(still_P, level - SLACK, level))
     ends = np.stack([found.fixed_P[kept], found.moving_P[kept]])
-    return NearPairs(first_P=ends.min(axis=0), second_P=ends.max(axis=0), correlation_P=score_P[kept])
+    return NearPairs(
+        first_P=ends.min(axis=0), second_P=ends.max(axis=0), correlation_P=score_P[kept].astype(np.float64)
+    )
 
 
 def _prepared(thumb_NHW: NDArray[np.uint16], *, workers: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
@@ -145,8 +154,7 @@ def _prepared(thumb_NHW: NDArray[np.uint16], *, workers: int) -> tuple[NDArray[n
         return outline(floats_BHW).astype(np.float16), texture(floats_BHW).astype(np.float16)
 
     parts = parallel(prepare, blocks, workers=workers)
-    empty = np.empty((0, *thumb_NHW.shape[1:]), dtype=np.float16)
-    return np.concatenate([a for a, _ in parts] or [empty]), np.concatenate([b for _, b in parts] or [empty])
+    return np.concatenate([a for a, _ in parts]), np.concatenate([b for _, b in parts])
 
 
 def _scores(
@@ -155,8 +163,8 @@ def _scores(
     texture_NHW: NDArray[np.float16],
     found: Candidates,
     chosen_B: NDArray[np.int64],
-) -> Floats:
-    """Agreement of some candidates: coarse registration for all, fine registration where there is hope."""
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Agreement of some candidates, and which lie still: coarse registration for all, fine where there is hope."""
     fixed_B, moving_B = found.fixed_P[chosen_B], found.moving_P[chosen_B]
     turn_B = found.orientation_P[chosen_B]
 
@@ -170,10 +178,10 @@ def _scores(
     fixed_BHW, moving_BHW = turned(texture_NHW, all_B), texture_NHW[moving_B].astype(np.float32)
     score_B = agreement(fixed_BHW, moving_BHW, view_B6)
     hope_b = np.flatnonzero(score_B >= HOPELESS)
-    view_b6 = register(fixed_BHW[hope_b], moving_BHW[hope_b], view_B6[hope_b], steps=2)
+    view_B6[hope_b] = register(fixed_BHW[hope_b], moving_BHW[hope_b], view_B6[hope_b], steps=2)
     fixed_bHW = oriented(_unit(thumb_NHW[fixed_B[hope_b]]), turn_B[hope_b])
-    score_B[hope_b] = exact_agreement(fixed_bHW, _unit(thumb_NHW[moving_B[hope_b]]), view_b6)
-    return score_B
+    score_B[hope_b] = exact_agreement(fixed_bHW, _unit(thumb_NHW[moving_B[hope_b]]), view_B6[hope_b])
+    return score_B, (turn_B == 0) & (np.abs(view_B6 - WHOLE).max(axis=1) <= STILL)
 
 
 def _processors() -> int:

@@ -12,6 +12,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from augury.data.splits import parts
+
 IntArray = NDArray[np.int64]
 
 
@@ -110,6 +112,11 @@ class Manifest(Sequence[Sample]):
     def subset(self, indices: Iterable[int]) -> Manifest:
         """The samples at these positions, in this order."""
         return replace(self, samples=tuple(self.samples[int(i)] for i in indices))
+
+    def split(self, shares: Mapping[str, float], *, seed: int) -> dict[str, Manifest]:
+        """Named parts with about these shares of every class, groups whole; UserError for too few groups."""
+        part_N = parts(self.label_N, self.group_N, shares=list(shares.values()), seed=seed)
+        return {name: self.subset(np.flatnonzero(part_N == part)) for part, name in enumerate(shares)}
 
     def labelled(self) -> Manifest:
         """The samples that have a label."""
