@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from augury.data.phantoms.patients import Draws
-from augury.data.phantoms.shapes import cover, ellipse, paint, segment, smooth, turned, window
+from augury.data.phantoms.shapes import cover, ellipse, length, paint, segment, smooth, turned, window
 
 SCALP_TO_BRAIN = 0.135  # scalp, skull and fluid together, in template units
 SEQUENCES: tuple[dict[str, float], ...] = (
@@ -103,7 +103,7 @@ def _girth(z: Tensor) -> Tensor:
 
 def _around(field_B1KK: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """The field read in polar coordinates: first axis around the head (closed), second axis from the rim inwards."""
-    radius = torch.hypot(x, y)
+    radius = length(x, y)
     angle = torch.atan2(y, x) / torch.pi
     closed = torch.cat([field_B1KK[:, :, -2:], field_B1KK, field_B1KK[:, :, :2]], dim=2)
     around = angle * (field_B1KK.shape[2] / closed.shape[2])
@@ -145,8 +145,8 @@ def _fissures(head: Head, draws: Draws) -> Tensor:
     """Distance to the fissures: between the hemispheres (near the vertex all along) and the Sylvian."""
     open_ = ((head.z - 0.45) / 0.25).clamp(0, 1)
     middle = head.u + 0.012 * head.cortex * cover(-head.depth, 0.2) + draws.between("midline", -0.01, 0.01)
-    front = torch.hypot(middle, (head.v + 0.33 - 0.40 * open_).clamp(min=0))
-    back = torch.hypot(middle, (0.36 - 0.40 * open_ - head.v).clamp(min=0))
+    front = length(middle, (head.v + 0.33 - 0.40 * open_).clamp(min=0))
+    back = length(middle, (0.36 - 0.40 * open_ - head.v).clamp(min=0))
     aside = head.u.abs() + 0.02 * head.fine[:, 0]
     wavy = head.v + 0.03 * head.fine[:, 1]
     closed = 1 - window(head.z, low=0.16, high=0.50, ramp=0.06)
@@ -191,7 +191,7 @@ def _base(canvas: Tensor, head: Head, *, soft: float) -> Tensor:
     if not bool((low < _ABSENT).any()):
         return canvas
     cerebellum = ellipse(aside, v - 0.44, across=0.44, down=0.27) + low
-    folia = torch.sin(55 * torch.hypot(aside * 0.8, v - 0.15) + 1.5 * head.fine[:, 0])
+    folia = torch.sin(55 * length(aside * 0.8, v - 0.15) + 1.5 * head.fine[:, 0])
     canvas = paint(canvas, cover(cerebellum - 0.012, 0.02), value["fluid"])
     leaves = 0.5 * (value["gray"] + value["white"]) * (1 + 0.12 * folia * cover(-cerebellum - 0.2, 0.1))
     canvas = paint(canvas, cover(cerebellum, soft + 0.01), leaves)

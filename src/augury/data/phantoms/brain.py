@@ -27,7 +27,7 @@ class BrainConfig:
     """What kind of images are drawn. The seed chooses the patients, this their population."""
 
     size: int = 128  # pixels of either side
-    difficulty: float = 0.4  # 0: lesions shine; 1: small, faint, many mimics, many that look like another kind
+    difficulty: float = 0.3  # 0: lesions shine; 1: small, faint, many mimics, many that look like another kind
     slices_per_patient: int = 4
     scanners: int = 4
     label_noise: float = 0.0  # share of patients whose recorded label is a wrong one

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from augury.data.phantoms.patients import Draws
-from augury.data.phantoms.shapes import smooth
+from augury.data.phantoms.shapes import length, smooth
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def acquire(intensity_BHW: Tensor, draws: Draws, noise_B2HW: Tensor, *, scanners
     signal = _blurred(intensity_BHW, _of("blur", index_B11) * (size / 128))
     signal = signal * torch.exp(strength * _bias(draws, index_B11, size=size))
     spread = _of("noise", index_B11) * draws.between("noise", 0.6, 1.4) * strength * (size / 128) ** 0.5
-    signal = torch.hypot(signal + spread * noise_B2HW[:, 0], spread * noise_B2HW[:, 1])  # Rician (Gudbjartsson 1995)
+    signal = length(signal + spread * noise_B2HW[:, 0], spread * noise_B2HW[:, 1])  # Rician (Gudbjartsson 1995)
     gain = _of("gain", index_B11) * draws.between("window", 0.78, 1.28) * draws.between("gain", 0.95, 1.05)
     shown = (signal * gain).clamp(0, 1).pow(_of("gamma", index_B11))
     black = _of("black", index_B11)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -9,25 +10,35 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+def length(x: Tensor, y: Tensor) -> Tensor:
+    """sqrt(x^2 + y^2): a third of the time of torch.hypot, whose care about overflow is not needed here."""
+    return torch.addcmul(x * x, y, y).sqrt_()
+
+
 def ellipse(x: Tensor, y: Tensor, *, across: Tensor | float, down: Tensor | float) -> Tensor:
     """About the signed distance to an ellipse at the origin: exact on the outline, first-order near it."""
+    if isinstance(across, float) and isinstance(down, float):
+        return length(x * (1 / across), y * (1 / down)).sub_(1).mul_(min(across, down))
     smaller = torch.minimum(torch.as_tensor(across), torch.as_tensor(down))
-    return (torch.hypot(x / across, y / down) - 1) * smaller
+    return length(x * (1 / across), y * (1 / down)).sub_(1) * smaller
 
 
 def turned(x: Tensor, y: Tensor, degrees: Tensor | float) -> tuple[Tensor, Tensor]:
     """Coordinates in a frame that is turned by this angle."""
-    angle = torch.deg2rad(torch.as_tensor(degrees, dtype=torch.float32))
-    cosine, sine = torch.cos(angle), torch.sin(angle)
-    return x * cosine + y * sine, y * cosine - x * sine
+    angle = degrees * (math.pi / 180)
+    if isinstance(angle, Tensor):
+        return x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return torch.add(x * cosine, y, alpha=sine), torch.sub(y * cosine, x, alpha=sine)
 
 
 def segment(x: Tensor, y: Tensor, *, start: tuple[float, float], end: tuple[float, float]) -> Tensor:
     """Distance to a line segment."""
     along_x, along_y = end[0] - start[0], end[1] - start[1]
+    square = along_x**2 + along_y**2
     from_x, from_y = x - start[0], y - start[1]
-    share = ((from_x * along_x + from_y * along_y) / (along_x**2 + along_y**2)).clamp_(0, 1)
-    return torch.hypot(from_x - share * along_x, from_y - share * along_y)
+    share = torch.add(from_x * (along_x / square), from_y, alpha=along_y / square).clamp_(0, 1)
+    return length(torch.sub(from_x, share, alpha=along_x), torch.sub(from_y, share, alpha=along_y))
 
 
 def cover(distance: Tensor, softness: Tensor | float) -> Tensor:
