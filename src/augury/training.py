@@ -14,7 +14,6 @@ different gradients and no error.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import io
 import json
@@ -30,6 +29,7 @@ from torch.optim import Optimizer
 
 from augury.data.cache import write_atomically
 from augury.errors import UserError
+from augury.nets.average import Ema as Ema
 from augury.nets.batch_statistics import BatchStatistics
 
 CHECKS = 50  # updates between two looks at the losses on a device that we would have to wait for
@@ -303,36 +303,6 @@ class Run:
                 if isinstance(module, nn.Module):
                     for value in module.state_dict().values():
                         dist.broadcast(value, 0)
-
-
-class Ema:
-    """An exponential moving average of a module's weights, in `.module`; buffers are copied.
-
-    `half_life` is in updates. Early on the average is short: decay <= (1 + t) / (10 + t) after t updates.
-    """
-
-    def __init__(self, module: nn.Module, *, half_life: float) -> None:
-        self.module = copy.deepcopy(module).eval().requires_grad_(False)
-        self.decay = 0.5 ** (1.0 / half_life)
-        self.updates = 0
-
-    @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
-        """Move the average towards the module's present weights."""
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1.0 - decay)
-        for mine, theirs in zip(self.module.buffers(), module.buffers(), strict=True):
-            mine.copy_(theirs)
-        self.updates += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        """The averaged weights and the number of updates."""
-        return {"module": self.module.state_dict(), "updates": self.updates}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take them back."""
-        self.module.load_state_dict(state_dict["module"])
-        self.updates = state_dict["updates"]
 
 
 def _number(*purpose: int | str) -> int:
