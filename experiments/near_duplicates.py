@@ -151,7 +151,7 @@ def study(name: str, *, seed: int = 0) -> None:
 
 
 def best_of_copies(pairs: NearPairs, originals: list[int], *, count: int) -> NDArray[np.float64]:
-    """Correlation of every copy with its own original; 0 where the pair itself was not confirmed (a third image may join them)."""
+    """Correlation of every copy with its own original; 0: only a third image joins them, if any."""
     found = dict(
         zip(zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True), pairs.correlation_P, strict=True)
     )
