@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from augury.app.cli import main
+from augury.app.progress import Progress
 
 SIDE = 40
 
@@ -103,6 +107,24 @@ def patients(count: int, *, labels: str = "ab") -> list[dict[str, str]]:
 def classes(tmp_path: Path) -> Path:
     """Twelve images of two classes in class folders."""
     return write_classes(tmp_path / "set", {"a": 6, "b": 6})
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def interrupt_at(stage: str, moment: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real Ctrl-C in the midst of the work: when a stage has come so far."""
+    original = Progress.__call__
+
+    def call(self: Progress, name: str, done: int, total: int) -> None:
+        if name == stage and done == moment:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)  # the signal arrives between two instructions of the main thread
+        original(self, name, done, total)
+
+    monkeypatch.setattr(Progress, "__call__", call)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import pickle
 import shutil
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
-from tests.app.conftest import Augury, patients, picture, write_classes, write_manifest
+from tests.app.conftest import Augury, patients, picture, rows_of, write_classes, write_manifest
 
 COMMANDS = ("check", "fit", "study")
 
@@ -245,8 +244,7 @@ def test_file_names_with_anything_in_them(augury: Augury, tmp_path: Path, classi
     assert found.facts["images"] == 4 + len(NAMES)
     assert "bad\\nname.png" in found.err
     assert augury("predict", classifier, data, "--out", tmp_path / "p.csv").status == 0
-    with (tmp_path / "p.csv").open(newline="", encoding="utf-8") as file:
-        assert {row["image"] for row in csv.DictReader(file)} >= {f"a/{name}" for name in NAMES}
+    assert {row["image"] for row in rows_of(tmp_path / "p.csv")} >= {f"a/{name}" for name in NAMES}
 
 
 def test_a_file_name_that_is_no_text(augury: Augury, classes: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,32 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file
-from tests.app.conftest import Augury, patients, write_manifest
-
-from augury.app.progress import Progress
+from tests.app.conftest import Augury, interrupt_at, patients, rows_of, write_manifest
 
 FIT = ["--steps", 12, "--batch", 8, "--size", 32]
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def interrupt_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A real Ctrl-C in the midst of the work: at the so-manieth sign of progress."""
-    told = 0
-    original = Progress.__call__
-
-    def call(self: Progress, name: str, done: int, total: int) -> None:
-        nonlocal told
-        told += 1
-        if told == moment:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1)  # the signal arrives between two instructions of the main thread
-        original(self, name, done, total)
-
-    monkeypatch.setattr(Progress, "__call__", call)
 
 
 def test_a_models_folder_holds_what_the_contract_says(classifier: Path, generator: Path) -> None:
@@ -73,15 +48,18 @@ def test_settings_reach_the_model(augury: Augury, classes: Path, tmp_path: Path)
     assert json.loads((tmp_path / "m" / "config.json").read_text())["config"]["latent"] == 128
 
 
-@pytest.mark.parametrize("moment", [1, 14, 30, 33, 36])
+MOMENTS = [("reading images", 1), ("preparing images", 3), *(("fitting cvae", step) for step in (1, 6, 12))]
+
+
+@pytest.mark.parametrize(("stage", "moment"), MOMENTS)
 def test_an_interrupted_fit_goes_on_to_the_same_weights(
-    moment: int, augury: Augury, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: str, moment: int, augury: Augury, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert augury("fit", "cvae", classes, "--out", tmp_path / "whole", *FIT).status == 0
     argv = ["fit", "cvae", classes, "--out", tmp_path / "m", *FIT]
     monkeypatch.setenv("AUGURY_CACHE", str(tmp_path / "cache"))  # decoding and preparing may be interrupted, too
     with monkeypatch.context() as patch:
-        interrupt_at(moment, patch)
+        interrupt_at(stage, moment, patch)
         stopped = augury(*argv)
     assert stopped.status == 130
     assert stopped.err.splitlines()[-1].startswith("augury: interrupted")
@@ -122,7 +100,7 @@ def test_an_unfinished_fit_of_other_settings_is_not_overwritten(
     augury: Augury, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        interrupt_at(20, patch)  # in the midst of the steps: the pixels were prepared by others
+        interrupt_at("fitting cvae", 5, patch)
         assert augury("fit", "cvae", classes, "--out", tmp_path / "m", *FIT).status == 130
     augury("fit", "cvae", classes, "--out", tmp_path / "m", *FIT, "--seed", 5).expect_one_line("unfinished", "--out")
 

@@ -50,20 +50,10 @@ def test_quiet_is_quiet() -> None:
     assert watched(seconds=60, steps=480, quiet=True) == ""
 
 
-def test_expected_seconds_are_shown_as_a_share() -> None:
-    stream, clock = io.StringIO(), Clock()
-    progress = Progress(stream=stream, clock=clock)
-    progress.study("real, fold 1", 0.0, 40.0)
-    clock.now = 6.0
-    progress.study("augmented, fold 1", 10.0, 40.0)
-    assert stream.getvalue() == "augmented, fold 1: 25%, 18 s left\n"
-
-
 def test_a_terminal_gets_bars_and_keeps_words_literal() -> None:
     stream = Terminal()
     with Progress(stream=stream) as progress:
         progress("reading [bold]", 5, 10)
-        progress.study("augmented", 1.0, 4.0)
         progress.say("a [red]note")
     assert "reading [bold]" in stream.getvalue()
     assert "5 of 10" in stream.getvalue()

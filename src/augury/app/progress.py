@@ -17,8 +17,9 @@ _EVERY = 5.0  # seconds between two lines where no bar can be drawn: a log file 
 
 @dataclass
 class _Stage:
+    name: str
     started: float
-    first: float  # what was done already when the stage began: a resumed run must not count it into its rate
+    first: int  # what was done already when the stage began: a resumed run must not count it into its rate
     printed: float
 
 
@@ -56,21 +57,14 @@ class Progress:
         """A callback `(done, total)` for the stage of that name."""
         return lambda done, total: self(name, done, total)
 
-    def study(self, words: str, done: float, total: float) -> None:
-        """A study's progress: things counted are a stage of their own, expected seconds one stage of many works."""
-        self._show(words if isinstance(done, int) else "study", words, done, total)
-
     def __call__(self, name: str, done: int, total: int) -> None:
         """Say that `done` of `total` of a stage are done."""
-        self._show(name, name, done, total)
-
-    def _show(self, name: str, words: str, done: float, total: float) -> None:
         if self._quiet:
             return
         if self._bars is not None:
-            self._draw(name, words, done, total)
+            self._draw(name, done=done, total=total)
         else:
-            self._print(name, words, done, total)
+            self._print(name, done=done, total=total)
 
     def say(self, text: str) -> None:
         """A line of words, above the bars where there are any."""
@@ -81,33 +75,27 @@ class Progress:
         else:
             print(printable(text, self._stream), file=self._stream, flush=True)
 
-    def _draw(self, name: str, words: str, done: float, total: float) -> None:
+    def _draw(self, name: str, *, done: int, total: int) -> None:
         assert self._bars is not None
         if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(words, total=total, completed=done)  # type: ignore[arg-type]
-        self._bars.update(self._tasks[name], description=words, completed=done, total=total)
+            self._tasks[name] = self._bars.add_task(name, total=total, completed=done)
+        self._bars.update(self._tasks[name], completed=done, total=total)
 
-    def _print(self, name: str, words: str, done: float, total: float) -> None:
+    def _print(self, name: str, *, done: int, total: int) -> None:
         now = self._clock()
-        stage = self._stages.setdefault(name, _Stage(started=now, first=done, printed=now))
+        stage = self._stages.setdefault(name, _Stage(name=name, started=now, first=done, printed=now))
         last = done >= total and stage.printed > stage.started
         if now - stage.printed >= _EVERY or last:
             stage.printed = now
-            self.say(_line(stage, name if last else words, done=done, total=total, now=now))
+            self.say(_line(stage, done=done, total=total, now=now))
 
 
-def _line(stage: _Stage, words: str, *, done: float, total: float, now: float) -> str:
+def _line(stage: _Stage, *, done: int, total: int, now: float) -> str:
     rate = (done - stage.first) / max(now - stage.started, 1e-9)
     if done >= total:
-        return f"{words}: {total if isinstance(total, int) else 'done'} in {duration(now - stage.started)}"
-    speed = f", {rate:.3g}/s" if isinstance(done, int) else ""
+        return f"{stage.name}: {total} in {duration(now - stage.started)}"
     left = f", {duration((total - done) / rate)} left" if rate > 0 else ""
-    return f"{words}: {_amount(done, total)}{speed}{left}"
-
-
-def _amount(done: float, total: float) -> str:
-    """Things are counted; work measured in expected seconds is a share."""
-    return f"{done} of {total}" if isinstance(done, int) else f"{done / max(total, 1e-9):.0%}"
+    return f"{stage.name}: {done} of {total}, {rate:.3g}/s{left}"
 
 
 def duration(seconds: float) -> str:
@@ -136,13 +124,11 @@ def _bars(stream: TextIO) -> rich.progress.Progress:
     from rich.progress import Progress as Bars
     from rich.text import Text
 
-    class Amount(ProgressColumn):
-        """Done of total, and how many a second where things are counted."""
-
+    class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            counted = isinstance(task.completed, int) and speed is not None
-            return Text(_amount(task.completed, task.total or 0) + (f", {speed:.3g}/s" if counted else ""))
+            return Text("" if speed is None else f"{speed:.3g}/s")
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), Amount())
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f}"), Rate())
     return Bars(*columns, TimeRemainingColumn(elapsed_when_finished=True), console=Console(file=stream))

@@ -60,7 +60,7 @@ def study(
         from augury.studies.runner import run_study
 
         asked = question(flags, file=config, settings=settings or [])
-        results = run_study(asked, progress=voice.progress.study, note=voice.note)
+        results = run_study(asked, progress=voice.progress, note=voice.note)
         voice.result(results, study_text(results, asked.out))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -116,7 +117,8 @@ def _feed(
     while todo or running:
         ready = [step for step in todo.values() if missing.isdisjoint(step.recipe.parents.values())]
         for step in sorted(ready, key=lambda step: -_urgency(step)):
-            running[pool.submit(_do, step)] = todo.pop(step.digest)
+            with _deaf():
+                running[pool.submit(_do, step)] = todo.pop(step.digest)
         done, _ = wait(running, timeout=0.3, return_when=FIRST_COMPLETED)
         _listen(voices, tracker)
         for future in done:
@@ -143,6 +145,16 @@ def _listen(voices: Any, tracker: Tracker) -> None:
     for digest, share in heard.items():
         if tracker.share[digest] < 1.0:
             tracker.hear(digest, share)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes started within never hear Ctrl-C: this one hears it and ends them, without their tracebacks."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
