@@ -14,13 +14,15 @@ class ResNet(nn.Module):
     """image_BCHW in [-1, 1] to features z_BD, D = `dim`; any size from 8 px, any number of channels.
 
     Squares of `patch` x `patch` pixels become channels (no pixel is lost and no convolution runs at full
-    resolution), then `stages` stages of `blocks` residual blocks (He 2015), each stage at half the size and twice the
-    channels of the one before, then the mean over the map.
+    resolution), then stages of residual blocks (He 2015), as many as `blocks` says for each, every stage at half the
+    size and twice the channels of the one before, then the mean over the map. The first stage may have none.
     """
 
-    def __init__(self, channels: int, *, patch: int = 2, width: int = 16, stages: int = 4, blocks: int = 1) -> None:
+    def __init__(
+        self, channels: int, *, patch: int = 2, width: int = 16, blocks: tuple[int, ...] = (1, 1, 1, 1)
+    ) -> None:
         super().__init__()
-        widths = [width * 2**stage for stage in range(stages)]
+        widths = [width * 2**stage for stage in range(len(blocks))]
         self.patch, self.dim = patch, widths[-1]
         self.stem = nn.Sequential(
             nn.PixelUnshuffle(patch),
@@ -32,8 +34,8 @@ class ResNet(nn.Module):
         self.body = nn.Sequential(
             *(
                 Block(inputs[stage] if block == 0 else widths[stage], widths[stage], halve=stage > 0 and block == 0)
-                for stage in range(stages)
-                for block in range(blocks)
+                for stage, count in enumerate(blocks)
+                for block in range(count)
             )
         )
         self.to(memory_format=CHANNELS_LAST)  # 1.2-1.4 times faster than channels first on two cores, 32 and 64 px

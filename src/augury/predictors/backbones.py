@@ -16,7 +16,7 @@ from augury.nets.resnet import ResNet
 def build(name: str, shape: Shape, *, width: int, side: int) -> nn.Module:
     """The backbone "small" or timm's of that name, with random weights and a `dim`; UserError where there is none."""
     if name == "small":
-        return ResNet(shape.channels, patch=_patch(shape), width=width)
+        return _small(shape, width)
     return _timm(name, shape, side=side, file=None)
 
 
@@ -43,6 +43,8 @@ def _timm(name: str, shape: Shape, *, side: int, file: Path | None) -> Backbone:
         raise UserError(f"{where}{error}; name another backbone or file") from error
 
 
-def _patch(shape: Shape) -> int:
-    """Large images enter by larger squares, so that a step costs about the same from 32 to 64 px."""
-    return 2 if max(shape.height, shape.width) <= 48 else 4
+def _small(shape: Shape, width: int) -> ResNet:
+    """Large images enter by larger squares and are halved before the first block, so that a step stays cheap."""
+    side = max(shape.height, shape.width)
+    patch = 2 if side <= 96 else 4
+    return ResNet(shape.channels, patch=patch, width=width, blocks=(1 if side / patch <= 24 else 0, 1, 1, 1))
