@@ -9,17 +9,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from augury.conditions.shape import Shape
 from augury.data.cache import cache_folder
 from augury.data.sample import Manifest
+from augury.data.weights import read_weights
 from augury.errors import UserError
 from augury.generators import GENERATORS
 from augury.metrics.classification import METRICS
+from augury.predictors.backbones import build, load_given
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.studies import budget
 from augury.studies.arms import REFERENCE, Arm, complete, default, parse, primary
 from augury.studies.graph import Costs, partitions_of
 from augury.studies.plan import GeneratorPlan, Plan
 from augury.studies.settings import configured, nested
+from augury.studies.steps import backbone_of
 from augury.studies.study import PRESETS, STEPS, Study
 
 BATCH = 64
@@ -40,6 +44,8 @@ def plan_for(study: Study, manifest: Manifest, *, channels: Literal[1, 3]) -> Pl
     weights = _weights(study)
     plan = _whole(study, manifest, weights, channels)
     partitions_of(plan, manifest)  # refused before anybody waits for a measurement
+    if weights is not None:
+        _expect_loadable(weights, plan, classes=len(manifest.classes))
     if study.budget is None:
         costs = budget.measure(plan, manifest, device=study.device)
         needed = budget.estimate(plan, manifest, costs)
@@ -67,6 +73,15 @@ def _expect_known(study: Study) -> None:
         raise UserError(f"got --metric {study.metric!r}; expected one of {known}")
     if study.weights is not None and not study.weights.is_file():
         raise UserError(f"got --weights {study.weights}, which is no file; expected a .safetensors file")
+
+
+def _expect_loadable(weights: Path, plan: Plan, *, classes: int) -> None:
+    """Weights that are damaged, or of another network than their name says, are refused before anything is trained."""
+    read_weights(weights)
+    height, width = plan.size
+    shape, name = Shape(channels=plan.channels, height=height, width=width, classes=classes), backbone_of(weights)
+    backbone = build(name, shape, width=ClassifierConfig.width, side=ClassifierConfig.side)
+    load_given(backbone, name, shape, weights=weights)
 
 
 def _whole(study: Study, manifest: Manifest, weights: Path | None, channels: Literal[1, 3]) -> Plan:
