@@ -32,8 +32,9 @@ CONFIRMED = 0.88  # correlation of registered texture: planted twins 0.93 and mo
 STILL = 0.02  # a pair whose view differs by no more from the whole image, unturned, was taken in one frame: ...
 SLACK = 0.08  # ... so much less is asked of it, as no search for a fit could have found it by chance (strangers: 0.78)
 HOPELESS = 0.62  # after the coarse registration: planted twins 0.68 and more
+UNLIKELY = 0.70  # after the fine one, whose bilinear sampling costs a confirmed pair up to 0.1
 _NONE = np.empty(0, dtype=np.int64)
-BATCH = 128  # pairs registered together: their arrays stay in the cache
+BATCH = 24  # pairs registered together: their arrays stay in the cache
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -179,8 +180,10 @@ def _scores(
     score_B = agreement(fixed_BHW, moving_BHW, view_B6)
     hope_b = np.flatnonzero(score_B >= HOPELESS)
     view_B6[hope_b] = register(fixed_BHW[hope_b], moving_BHW[hope_b], view_B6[hope_b], steps=2)
-    fixed_bHW = oriented(_unit(thumb_NHW[fixed_B[hope_b]]), turn_B[hope_b])
-    score_B[hope_b] = exact_agreement(fixed_bHW, _unit(thumb_NHW[moving_B[hope_b]]), view_B6[hope_b])
+    score_B[hope_b] = agreement(fixed_BHW[hope_b], moving_BHW[hope_b], view_B6[hope_b])
+    near_b = np.flatnonzero(score_B >= UNLIKELY)
+    moving_bHW = _unit(thumb_NHW[moving_B[near_b]])
+    score_B[near_b] = exact_agreement(fixed_BHW[near_b], moving_bHW, view_B6[near_b])
     return score_B, (turn_B == 0) & (np.abs(view_B6 - WHOLE).max(axis=1) <= STILL)
 
 

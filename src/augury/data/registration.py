@@ -91,15 +91,15 @@ def agreement(fixed_BHW: Floats, moving_BHW: Floats, view_B6: Floats) -> Floats:
     return _correlation(fixed_BHW, seen_BHW, inside_BHW)
 
 
-def exact_agreement(fixed_BHW: Floats, moving_BHW: Floats, view_B6: Floats) -> Floats:
-    """As `agreement`, of *thumbnails*, by cubic splines: no blur of interpolation lowers the texture of one side."""
+def exact_agreement(fixed_BHW: Floats, thumb_BHW: Floats, view_B6: Floats) -> Floats:
+    """Of fixed textures with moving *thumbnails*, by cubic splines: no blur of interpolation takes texture away."""
     side = fixed_BHW.shape[1]
     y_BHW, x_BHW = _coordinates(view_B6, side)
     inside_BHW = (y_BHW >= -0.5) & (y_BHW <= side - 0.5) & (x_BHW >= -0.5) & (x_BHW <= side - 0.5)
     seen_BHW = np.empty_like(fixed_BHW)
-    for image_HW, y_HW, x_HW, out_HW in zip(moving_BHW, y_BHW, x_BHW, seen_BHW, strict=True):
+    for image_HW, y_HW, x_HW, out_HW in zip(thumb_BHW, y_BHW, x_BHW, seen_BHW, strict=True):
         map_coordinates(image_HW, (y_HW, x_HW), output=out_HW, order=3, mode="nearest")
-    return _correlation(texture(fixed_BHW), texture(seen_BHW), inside_BHW)
+    return _correlation(fixed_BHW, texture(seen_BHW), inside_BHW)
 
 
 def _orient(image_BHW: Floats, code: int) -> Floats:
