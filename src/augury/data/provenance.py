@@ -34,9 +34,7 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Sixteen hex digits that name the artefact."""
-        return digest_of(
-            {"kind": self.kind, "facts": self.facts, "fitted_on": self.fitted_on, "parents": self.parents}
-        )
+        return digest_of({"kind": self.kind, "facts": self.facts, "fitted_on": self.fitted_on, "parents": self.parents})
 
 
 @dataclass(frozen=True, kw_only=True)

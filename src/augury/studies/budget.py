@@ -121,12 +121,14 @@ class Cut:
     apply: Callable[[Plan], Plan | None]
 
 
-def fit_to(plan: Plan, manifest: Manifest, *, seconds: float, device: str, fixed: frozenset[str]) -> Plan:
-    """The plan cut down to `seconds`; `fixed` names what the user said and must stay (arms, generators, size, steps).
+def fit_to(
+    plan: Plan, manifest: Manifest, *, seconds: float, measured: Callable[[Plan], Costs], fixed: frozenset[str]
+) -> Plan:
+    """The plan cut down to `seconds`; `fixed` names what the user said and must stay (arms, size, steps, ...).
 
-    Raises UserError where not even the smallest honest study fits.
+    `measured` gives a plan's costs on this machine. Raises UserError where not even the smallest honest study fits.
     """
-    costs = measure(plan, manifest, device=device)
+    costs = measured(plan)
     for cut in _cuts(fixed):
         if estimate(plan, manifest, costs) <= seconds:
             break
@@ -134,14 +136,14 @@ def fit_to(plan: Plan, manifest: Manifest, *, seconds: float, device: str, fixed
         if smaller is None:
             continue
         if smaller.size != plan.size:
-            costs = measure(smaller, manifest, device=device)
+            costs = measured(smaller)
         plan = replace(smaller, dropped=(*plan.dropped, cut.words))
-    if estimate(plan, manifest, costs) > seconds and "steps" not in fixed:
-        plan = _fewer_steps(plan, manifest, costs, seconds)
-    if estimate(plan, manifest, costs) > seconds and plan.extent.used > 1 and "folds" not in fixed:
-        quick = replace(plan, extent=PRESETS["quick"], preset="quick")
-        plan = replace(quick, dropped=(*plan.dropped, "all folds but one: such a study can only lean"))
-        plan = _fewer_steps(plan, manifest, costs, seconds) if "steps" not in fixed else plan
+    shorter = _fewer_steps(plan, manifest, costs, seconds=seconds, fixed=fixed)
+    if estimate(shorter, manifest, costs) > seconds and plan.extent.used > 1 and "folds" not in fixed:
+        words = "all folds but one: such a study can only lean"
+        quick = replace(plan, extent=PRESETS["quick"], preset="quick", dropped=(*plan.dropped, words))
+        shorter = _fewer_steps(quick, manifest, costs, seconds=seconds, fixed=fixed)
+    plan = shorter
     needed = estimate(plan, manifest, costs)
     if needed > 1.3 * seconds:
         raise UserError(
@@ -151,8 +153,10 @@ def fit_to(plan: Plan, manifest: Manifest, *, seconds: float, device: str, fixed
     return replace(plan, estimate_seconds=round(needed, 1), costs=asdict(costs))
 
 
-def _fewer_steps(plan: Plan, manifest: Manifest, costs: Costs, seconds: float) -> Plan:
-    """Scale every count of steps by one factor, down to LEAST_STEPS of the plan's."""
+def _fewer_steps(plan: Plan, manifest: Manifest, costs: Costs, *, seconds: float, fixed: frozenset[str]) -> Plan:
+    """Scale every count of steps by one factor, down to LEAST_STEPS of the plan's; unless it fits, or was said."""
+    if "steps" in fixed or estimate(plan, manifest, costs) <= seconds:
+        return plan
     for share in np.arange(0.95, LEAST_STEPS - 1e-9, -0.05):
         smaller = _scaled(plan, float(share))
         if estimate(smaller, manifest, costs) <= seconds:

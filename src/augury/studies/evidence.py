@@ -137,8 +137,14 @@ def _scores(table: Predictions, arms: tuple[Arm, ...], space: Workspace) -> dict
     each = [f"{kind}_{name}" for name in classes for kind in ("sensitivity", "specificity")]
     names = dict.fromkeys((space.plan.metric, *SECONDARY, *SEVEN, *(each if len(classes) <= MOST_CLASSES else ())))
     cells = predictions.cells(table, [arm.id for arm in arms])
-    found = {name: estimates(cells, metric(name, classes), seed=space.plan.seed) for name in names}
-    return {arm.id: {name: found[name][i].as_json() for name in names} for i, arm in enumerate(arms)}
+    found: dict[str, list[Estimate]] = {}
+    for name in names:
+        try:
+            found[name] = estimates(cells, metric(name, classes), seed=space.plan.seed)
+        except ValueError:  # undefined: a given split may test none of a class
+            if name == space.plan.metric:
+                raise
+    return {arm.id: {name: row[i].as_json() for name, row in found.items()} for i, arm in enumerate(arms)}
 
 
 def _contrasts(table: Predictions, arms: tuple[Arm, ...], space: Workspace) -> dict[str, Any]:

@@ -163,7 +163,7 @@ class Maker:
         }  # fmt: skip
         return {
             "training": training, "classifier": plan.classifier, "steps": plan.steps, "batch": plan.batch,
-            "run_seed": seed, "candidates": plan.candidates if len(plan.candidates) == 1 else None,
+            "run_seed": 0 if arm.frozen else seed, "candidates": plan.candidates if len(plan.candidates) == 1 else None,
             "revision": plan.revisions.get("classifier", 1),
         }  # fmt: skip
 

@@ -51,7 +51,11 @@ def plan_for(study: Study, manifest: Manifest, *, channels: Literal[1, 3]) -> Pl
         needed = budget.estimate(plan, manifest, costs)
         return replace(plan, estimate_seconds=round(needed, 1), costs=asdict(costs))
     seconds = study.budget - budget.PLANNING
-    return budget.fit_to(plan, manifest, seconds=seconds, device=study.device, fixed=_fixed(study))
+
+    def measured(candidate: Plan) -> Costs:
+        return budget.measure(candidate, manifest, device=study.device)
+
+    return budget.fit_to(plan, manifest, seconds=seconds, measured=measured, fixed=_fixed(study))
 
 
 def costs_of(plan: Plan) -> Costs:
