@@ -121,6 +121,25 @@ def test_an_interrupt_that_a_library_turned_into_its_own_error_is_still_one(
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_an_interrupt_that_python_ignored_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Deaf:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)  # the interrupt is raised here, where nobody can hear it
+
+    def examine() -> None:
+        Deaf()
+        time.sleep(5)
+
+    monkeypatch.setattr("augury.app.doctor.examine", examine)
+    start = time.monotonic()
+    assert cli.main(["doctor"]) == 130
+    assert time.monotonic() - start < 4
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_json_goes_to_standard_output_and_words_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["doctor", "--json"]) == 0
     out, err = capsys.readouterr()

@@ -92,7 +92,7 @@ def test_ctrl_c_in_the_shell_is_status_130_without_a_traceback(seconds: float, c
         err = child.stderr.read()
         assert child.wait(timeout=60) == 130, err
     assert first.startswith("fitting")
-    assert "Traceback" not in err
+    assert "Traceback" not in err, err
     assert err.splitlines()[-1].startswith("augury: interrupted")
 
 

@@ -127,5 +127,5 @@ def test_ctrl_c_at_a_terminal_ends_the_workers_without_a_traceback(finished: Pat
         subprocess.run(["kill", "-INT", "--", f"-{child.pid}"], check=True)  # as a terminal does: to all of them
         err = child.stderr.read()  # ends when the last of them has closed it
         assert child.wait(timeout=60) == 130, err
-    assert "Traceback" not in err
+    assert "Traceback" not in err, err
     assert err.splitlines()[-1].startswith("augury: interrupted")

@@ -11,6 +11,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -53,6 +54,8 @@ for _name, _command in COMMANDS.items():
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `argv` without the program's name, None: that of this process."""
     given = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    # Threads that wait by spinning make everything 3 times slower where other work is on the machine (docs/log.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with _interrupts() as interrupted:
         try:
             return _run(given)
@@ -95,9 +98,30 @@ def _interrupts() -> Iterator[list[int]]:
         yield seen
         return
     try:
-        yield seen
+        with _never_swallowed():
+            yield seen
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _never_swallowed() -> Iterator[None]:
+    """An interrupt that struck where Python ignores exceptions (a finaliser, a lock's callback) strikes again."""
+    before, again = sys.unraisablehook, threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    again.daemon = True
+
+    def hook(ignored: sys.UnraisableHookArgs) -> None:
+        if ignored.exc_type is not KeyboardInterrupt:
+            before(ignored)
+        elif again.ident is None:
+            again.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        again.cancel()
+        sys.unraisablehook = before
 
 
 def _say(status: int, text: str) -> int:

@@ -46,7 +46,7 @@ def text(facts: Mapping[str, Any]) -> str:
         "optional": optional,
         "cache": facts["cache"],
         "weights": ", ".join(facts["weights"])
-        or f"none in {facts['cache']}/weights or ./weights; name one by --weights",
+        or f"none in {facts['cache']}/weights; put a .safetensors file there or name one by --weights",
         "missing": ", ".join(facts["missing"]) or "nothing",
     }
     return "\n".join(f"{name:9} {value}" for name, value in rows.items())
@@ -69,5 +69,4 @@ def _devices() -> list[str]:
 
 
 def _weights(cache: Path) -> list[Path]:
-    places = (cache / "weights", Path("weights"), Path("../shared/weights"))
-    return [file for place in places for file in sorted(place.glob("*.safetensors"))]
+    return sorted((cache / "weights").glob("*.safetensors"))

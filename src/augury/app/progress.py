@@ -102,7 +102,7 @@ def duration(seconds: float) -> str:
     """Seconds as a person says them.
 
     >>> duration(7.2), duration(75), duration(3700)
-    ('7 s', '1 min 15 s', '1 h 2 min')
+    ('7 s', '1 min 15 s', '1 h 1 min')
     """
     whole = round(seconds)
     if whole < 60:
