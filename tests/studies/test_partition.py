@@ -33,7 +33,7 @@ def manifest_of(groups: list[int], labels: list[int], split: list[str] | None = 
 
 
 @settings(max_examples=40, deadline=None)
-@given(sizes=st.lists(st.integers(1, 6), min_size=24, max_size=60), seed=st.integers(0, 99))
+@given(sizes=st.lists(st.integers(1, 6), min_size=60, max_size=90), seed=st.integers(0, 99))
 def test_parts_share_no_group_and_every_image_is_tested_once(sizes: list[int], seed: int) -> None:
     groups = [g for g, size in enumerate(sizes) for _ in range(size)]
     manifest = manifest_of(groups, [g % 2 for g in groups])
@@ -95,3 +95,10 @@ def test_a_planted_leak_is_never_scored(way: str, tiny: Callable[..., Study], tm
     with pytest.raises(Refused, match="seen"):
         execute(step, leaking)
     assert not space.folder(step).exists()
+
+
+def test_a_class_too_scarce_for_halved_validation_folds_is_refused_before_training() -> None:
+    groups = list(range(60))
+    manifest = manifest_of(groups, [int(g < 8) for g in groups])
+    with pytest.raises(UserError, match=r"'b' has 8 independent patients.*folds=4"):
+        partition.grouped(manifest, folds=5, used=5, repeats=1, seed=0)

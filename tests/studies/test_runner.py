@@ -10,15 +10,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from augury.data import provenance
-from augury.errors import UserError
+from augury.data.phantoms import phantom_set
+from augury.errors import Refused, UserError
 from augury.predictors import load as load_predictor
-from augury.studies.runner import run_study
+from augury.studies import plan
+from augury.studies.runner import Ledger, run_study
 from augury.studies.study import Study
 
 Tiny = Callable[..., Study]
@@ -41,6 +44,7 @@ def test_a_finished_study_has_everything_that_was_promised(finished: Path) -> No
     assert results["leaks"]["patients_shared"] == results["leaks"]["duplicates_shared"] == 0
     assert set(results["contrasts"]) == set(results["arms"]) - {"augmented"}
     assert results["contrasts"]["mixed:cvae:0.5"]["control"] == "duplicated:0.5"
+    assert results["splits"] == 1
     assert {c["verdict"] for c in results["contrasts"].values()} == {"INCONCLUSIVE"}  # one split cannot decide
     assert not (finished / "artefacts" / ".work").exists() or not any((finished / "artefacts" / ".work").iterdir())
 
@@ -89,6 +93,54 @@ def test_a_plan_that_was_edited_is_refused(finished: Path, tiny: Tiny, tmp_path:
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(UserError, match="unchanged"):
         run_study(tiny(tmp_path / "study", plan=tmp_path / "plan.json"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"steps": 0}, "steps from 1"),
+        ({"steps": "many"}, "steps"),
+        ({"folds": 2}, "at least 3 folds"),
+        ({"seeds": 0}, "1 seed"),
+        ({"candidates": []}, "candidates"),
+        ({"candidates": ["huge"]}, "candidates"),
+        ({"cvae.steps": 0}, "steps from 1"),
+        ({"cvae.nonsense": 1}, "nonsense"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_in_one_line(
+    tiny: Tiny, tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UserError, match=words) as caught:
+        run_study(tiny(tmp_path, overrides=change))
+    assert "\n" not in str(caught.value)
+
+
+def test_synthetic_images_are_never_scored(tiny: Tiny, tmp_path: Path) -> None:
+    folder = phantom_set("brain?n=240&size=32&seed=5")
+    lines = (folder / "manifest.csv").read_text().splitlines()
+    marked = [lines[0] + ",origin", *(f"{line},{'real' if i else 'abc'}" for i, line in enumerate(lines[1:]))]
+    shutil.copytree(folder, tmp_path / "set")
+    (tmp_path / "set" / "manifest.csv").write_text("\n".join(marked) + "\n")
+    with pytest.raises(Refused, match=r"1 of 240 images .* synthetic"):
+        run_study(tiny(tmp_path / "study", data=str(tmp_path / "set")))
+
+
+def test_a_plan_of_another_revision_is_not_continued(finished: Path, tiny: Tiny, tmp_path: Path) -> None:
+    found = plan.read(finished / "plan.json")
+    replace(found, revisions={**found.revisions, "classifier": 0}).write(tmp_path)
+    with pytest.raises(UserError, match="another revision of classifier"):
+        run_study(tiny(tmp_path))
+
+
+def test_time_of_all_sittings_counts(tmp_path: Path) -> None:
+    entries = [
+        {"time": 100.0, "began": 90.0}, {"time": 130.0, "step": "a"},  # killed later, nobody knows when
+        {"time": 1000.0, "began": 995.0}, {"time": 1020.0, "step": "b"},
+    ]  # fmt: skip
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries) + '{"torn')
+    ledger = Ledger(tmp_path / "log.jsonl", before=2.0)
+    assert 40 + 25 + 2 <= ledger.seconds() < 40 + 25 + 2 + 5
 
 
 def test_the_best_model_predicts_as_its_weights_say(finished: Path) -> None:

@@ -59,7 +59,7 @@ def to_unit(pixels: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
     """Stored pixels as float32 in [-1, 1]: 0 becomes -1, the largest integer becomes 1; floats pass unchanged."""
     if pixels.dtype == np.float32:
         return torch.from_numpy(np.ascontiguousarray(pixels))
-    largest = float(np.iinfo(pixels.dtype).max)
+    largest = 255.0 if pixels.dtype == np.uint8 else 65535.0
     return torch.from_numpy(pixels.astype(np.float32)).mul_(2.0 / largest).sub_(1.0)
 
 

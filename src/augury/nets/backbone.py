@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,8 +35,11 @@ class Backbone(nn.Module):
         # Some networks widen the pooled map once more before the classifier.
         self.dim: int = getattr(self.net, "head_hidden_size", None) or self.net.num_features  # type: ignore[assignment]
         self.side = side
-        self.register_buffer("mean", _per_channel(self.net.pretrained_cfg["mean"], channels), persistent=False)  # type: ignore[index]
-        self.register_buffer("sd", _per_channel(self.net.pretrained_cfg["std"], channels), persistent=False)  # type: ignore[index]
+        usual: Any = self.net.pretrained_cfg
+        self.mean: Tensor
+        self.sd: Tensor
+        self.register_buffer("mean", _per_channel(usual["mean"], channels), persistent=False)
+        self.register_buffer("sd", _per_channel(usual["std"], channels), persistent=False)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """z_BD."""

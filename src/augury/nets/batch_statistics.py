@@ -27,11 +27,11 @@ class BatchStatistics(TorchFunctionMode):
         self.ranks, self.refuse = ranks, refuse
 
     def __enter__(self) -> Any:
-        return super().__enter__() if self.active else self
+        return super().__enter__() if self.active else self  # type: ignore[no-untyped-call]
 
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
         if self.active:
-            super().__exit__(kind, value, trace)
+            super().__exit__(kind, value, trace)  # type: ignore[no-untyped-call]
 
     @property
     def active(self) -> bool:
@@ -79,7 +79,7 @@ class _SumOverRanks(torch.autograd.Function):
 
     @staticmethod
     def backward(_ctx: Any, *grad: Tensor) -> Tensor:
-        return _SumOverRanks.apply(grad[0].contiguous())  # type: ignore[no-any-return, no-untyped-call]
+        return _SumOverRanks.apply(grad[0].contiguous())  # type: ignore[no-any-return]
 
 
 def _global_moments(x_NC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -87,11 +87,11 @@ def _global_moments(x_NC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     axes = [axis for axis in range(x_NC.ndim) if axis != 1]
     x = x_NC.float()
     sums = torch.cat([x.sum(axes), x.new_full((1,), x.numel() / x.shape[1])])
-    sums = _SumOverRanks.apply(sums)  # type: ignore[no-untyped-call]
+    sums = _SumOverRanks.apply(sums)
     count = sums[-1].detach()
     mean_C = sums[:-1] / count
     squares_C = (x - _along_channels(mean_C, x)).square().sum(axes)
-    return mean_C, _SumOverRanks.apply(squares_C) / count, count  # type: ignore[no-untyped-call]
+    return mean_C, _SumOverRanks.apply(squares_C) / count, count
 
 
 def _normalised(

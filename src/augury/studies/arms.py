@@ -170,6 +170,12 @@ def default(*, generators: Sequence[str], ratios: Sequence[float], weights: bool
     return complete([parse(text, generators=generators) for text in ids], generators=generators)
 
 
+def question(arms: Sequence[Arm], metric: str) -> str:
+    """What the primary contrast asks."""
+    arm = primary(arms)
+    return f"Does the arm {arm.id} ({arm.description}) change {metric} on new patients, against {REFERENCE}?"
+
+
 def primary(arms: Sequence[Arm]) -> Arm:
     """The arm of the primary contrast: pretraining on synthetic images if present, else the first that is no control.
 

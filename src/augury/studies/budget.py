@@ -22,15 +22,14 @@ from augury.errors import UserError
 from augury.generators import GENERATORS
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.phases import Phase, Source
-from augury.studies.arms import Arm, complete, parse, primary
+from augury.studies.arms import Arm, complete, parse, primary, question
 from augury.studies.graph import Costs, build
 from augury.studies.plan import GeneratorPlan, Plan
 from augury.studies.settings import configured
-from augury.studies.study import PRESETS
 from augury.training import Run
 
 START = 9.0  # seconds until a worker has imported everything
-PLANNING = 12.0  # seconds that reading, measuring and planning take themselves
+PREPARING = 0.003  # seconds an image until the store stands
 FINISH = 30.0  # seconds for intervals, the refitted model and the report
 CONTENTION = 1.15  # two processes on two cores share caches and memory (measured)
 LEAST_STEPS = 0.35  # of the preset's steps; below this the reference itself would not be a fair one
@@ -122,13 +121,22 @@ class Cut:
 
 
 def fit_to(
-    plan: Plan, manifest: Manifest, *, seconds: float, measured: Callable[[Plan], Costs], fixed: frozenset[str]
+    plan: Plan,
+    manifest: Manifest,
+    *,
+    seconds: float,
+    spent: float = 0.0,
+    measured: Callable[[Plan], Costs],
+    fixed: frozenset[str],
 ) -> Plan:
-    """The plan cut down to `seconds`; `fixed` names what the user said and must stay (arms, size, steps, ...).
+    """The plan cut down to `seconds`, of which `spent` are gone.
 
-    `measured` gives a plan's costs on this machine. Raises UserError where not even the smallest honest study fits.
+    `fixed` names what the user said and must stay (arms, generators, size, steps, ...); `measured` gives a plan's
+    costs on this machine. Raises UserError where not even the smallest honest study fits.
     """
+    whole, began = seconds, time.monotonic() - spent
     costs = measured(plan)
+    seconds = whole - (time.monotonic() - began) - PREPARING * len(manifest)
     for cut in _cuts(fixed):
         if estimate(plan, manifest, costs) <= seconds:
             break
@@ -141,16 +149,17 @@ def fit_to(
     shorter = _fewer_steps(plan, manifest, costs, seconds=seconds, fixed=fixed)
     if estimate(shorter, manifest, costs) > seconds and plan.extent.used > 1 and "folds" not in fixed:
         words = "all folds but one: such a study can only lean"
-        quick = replace(plan, extent=PRESETS["quick"], preset="quick", dropped=(*plan.dropped, words))
+        one = replace(plan.extent, used=1, repeats=1, generator_seeds=1)
+        quick = replace(plan, extent=one, preset="quick", dropped=(*plan.dropped, words))
         shorter = _fewer_steps(quick, manifest, costs, seconds=seconds, fixed=fixed)
     plan = shorter
     needed = estimate(plan, manifest, costs)
     if needed > 1.3 * seconds:
         raise UserError(
-            f"got a budget of {seconds:.0f} s; the smallest honest study of these images needs about {needed:.0f} s on "
-            "this machine; give --budget more, or fewer arms"
+            f"got a budget of {whole:.0f} s; the smallest honest study of these images needs about "
+            f"{needed + whole - seconds:.0f} s on this machine; give --budget more, or fewer arms"
         )
-    return replace(plan, estimate_seconds=round(needed, 1), costs=asdict(costs))
+    return replace(plan, estimate_seconds=round(needed + whole - seconds, 1), costs=asdict(costs))
 
 
 def _fewer_steps(plan: Plan, manifest: Manifest, costs: Costs, *, seconds: float, fixed: frozenset[str]) -> Plan:
@@ -195,7 +204,8 @@ def _with_arms(plan: Plan, arms: Sequence[Arm], generators: Mapping[str, Generat
     if set(ids) == set(plan.arms):
         return None
     smaller = replace(plan, arms=ids, generators=kept)
-    return replace(smaller, primary=primary(smaller.parsed()).id)
+    left = smaller.parsed()
+    return replace(smaller, primary=primary(left).id, question=question(left, plan.metric))
 
 
 def _without(plan: Plan, drop: Callable[[Arm], bool]) -> Plan | None:

@@ -66,7 +66,7 @@ class Tracker:
 
 
 def _here(todo: dict[str, Step], space: Workspace, tracker: Tracker, finished: Finished | None) -> None:
-    with _one_thread(space.device):
+    with one_thread(space.device):
         for digest, step in todo.items():
             seconds = execute(step, space, lambda done, total, d=digest: tracker.hear(d, done / total))  # type: ignore[misc]
             tracker.hear(digest, 1.0)
@@ -75,7 +75,8 @@ def _here(todo: dict[str, Step], space: Workspace, tracker: Tracker, finished: F
 
 
 @contextmanager
-def _one_thread(device: str) -> Iterator[None]:
+def one_thread(device: str) -> Iterator[None]:
+    """One thread on a CPU, so that sums are taken in one order however many cores there are."""
     before = torch.get_num_threads()
     torch.set_num_threads(1 if device == "cpu" else before)
     try:

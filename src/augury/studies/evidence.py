@@ -23,7 +23,7 @@ from augury.studies.gate import gate
 from augury.studies.graph import Graph
 from augury.studies.partition import Partition
 from augury.studies.predictions import Predictions
-from augury.studies.steps import SEVEN, Workspace
+from augury.studies.steps import SEVEN, Workspace, share_of
 from augury.studies.verdict import judge
 from augury.studies.words import headline, limits
 
@@ -79,6 +79,7 @@ def results(tables: Tables, graph: Graph, space: Workspace, whole: Manifest) -> 
         "data": _data(whole, space.manifest),
         "question": plan.question,
         "preset": plan.preset,
+        "splits": len(graph.partitions),
         "primary": {
             "metric": plan.metric, "reference": REFERENCE, "contrast": plan.primary,
             "control": next(arm.control for arm in arms if arm.id == plan.primary),
@@ -102,7 +103,7 @@ def results(tables: Tables, graph: Graph, space: Workspace, whole: Manifest) -> 
         "generators": {name: _generator(name, graph, space) for name in plan.generators},
         "table": _table(arms, fits, scores),
         "compute": {
-            "device": space.device, "workers": plan.workers, "steps": len(graph.steps),
+            "device": space.device, "steps": len(graph.steps),
             "estimate_seconds": plan.estimate_seconds, "budget_seconds": plan.request.get("budget"),
         },
         "dropped": list(plan.dropped),
@@ -119,7 +120,8 @@ def _data(whole: Manifest, labelled: Manifest) -> dict[str, Any]:
     return {
         "name": whole.name, "digest": whole.digest, "images": len(whole),
         "patients": len({s.patient for s in whole}) if whole.patients_known else None,
-        "groups": len({s.group for s in whole}), "classes": dict(zip(whole.classes, count_K, strict=True)),
+        "groups": len({s.group for s in whole}), "labelled_groups": len({s.group for s in labelled}),
+        "classes": dict(zip(whole.classes, count_K, strict=True)),
         "unlabelled": len(whole) - len(labelled), "unreadable": len(whole.unreadable),
     }  # fmt: skip
 
@@ -199,13 +201,21 @@ def _shared(part: Partition, manifest: Manifest) -> dict[str, int]:
 def _learning_curve(
     arms: tuple[Arm, ...], scores: Mapping[str, Any], graph: Graph, space: Workspace
 ) -> list[dict[str, Any]]:
-    full = np.mean([len(set(space.manifest.group_N[part.train])) for part in graph.partitions])
     shared = sorted((arm for arm in arms if arm.share < 1), key=lambda arm: arm.share)
     if not shared:
         return []
     rows = [*shared, next(arm for arm in arms if arm.id == REFERENCE)]
     name = space.plan.metric
-    return [{"share": a.share, "patients": round(a.share * full), "estimate": scores[a.id][name]} for a in rows]
+    return [
+        {"share": a.share, "patients": _patients(a.share, graph, space), "estimate": scores[a.id][name]} for a in rows
+    ]
+
+
+def _patients(share: float, graph: Graph, space: Workspace) -> int:
+    """How many groups the arm was trained on, on average over the folds."""
+    manifest, seed = space.manifest, space.plan.seed
+    kept = [share_of(manifest, part.train, share, seed) for part in graph.partitions]
+    return round(float(np.mean([len(set(manifest.group_N[index].tolist())) for index in kept])))
 
 
 def _worth(facts: Mapping[str, Any]) -> dict[str, int | None]:

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from augury.errors import UserError
+from augury.metrics.cells import stratum_of_groups
 from augury.metrics.classification import metric as metric_named
 from augury.metrics.intervals import contrast, max_t_bounds
 from augury.metrics.resampling import resample
 from augury.studies.predictions import Predictions, cells
 
+LEAST = 5  # groups of a class; below it a resample hardly varies and equal arms would pass
 FEW = 200  # groups; below it the gate nearly always returns the reference (EVALUATION.md)
 
 
@@ -38,7 +40,12 @@ def gate(
     if not others:
         return _outcome(reference, level, None, reason="there was no other arm to choose")
     figure = metric_named(metric, gate_predictions.classes)
-    resampled = resample(cells(gate_predictions, [reference, *others]), figure, draws=draws, seed=seed)
+    paired = cells(gate_predictions, [reference, *others])
+    least = int(np.bincount(stratum_of_groups(paired)[1]).min())
+    if least < LEAST:
+        reason = f"a class has {least} validation groups, of which no interval can be made: too few labels to tell"
+        return _outcome(reference, level, None, reason=reason)
+    resampled = resample(paired, figure, draws=draws, seed=seed)
     contrasts = [contrast(resampled, 1 + k, reference=0, better=figure.better) for k in range(len(others))]
     bounds = max_t_bounds(contrasts, error=level)
     best = int(np.argmax(bounds))

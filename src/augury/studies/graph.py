@@ -118,7 +118,10 @@ class Maker:
     def common(self) -> dict[str, Any]:
         """Facts that enter every step."""
         plan = self.plan
-        return {"size": plan.size, "channels": plan.channels, "seed": plan.seed, "precision": "fp32"}
+        return {
+            "size": plan.size, "channels": plan.channels, "seed": plan.seed, "precision": "fp32",
+            "store": plan.revisions.get("store"), "steps_revision": plan.revisions.get("steps"),
+        }  # fmt: skip
 
     def tune(self) -> Step:
         """Choose the strength of augmentation for the reference on the choosing half."""
@@ -164,7 +167,7 @@ class Maker:
         return {
             "training": training, "classifier": plan.classifier, "steps": plan.steps, "batch": plan.batch,
             "run_seed": 0 if arm.frozen else seed, "candidates": plan.candidates if len(plan.candidates) == 1 else None,
-            "revision": plan.revisions.get("classifier", 1),
+            "revision": plan.revisions.get("probe" if arm.frozen else "classifier", 1),
         }  # fmt: skip
 
     def _step(self, kind: str, facts: dict[str, Any], parents: Mapping[str, str], words: str, cost: float) -> Step:

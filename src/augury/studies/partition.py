@@ -44,10 +44,11 @@ def grouped(manifest: Manifest, *, folds: int, used: int, repeats: int, seed: in
 def _expect_enough(manifest: Manifest, *, folds: int) -> None:
     for label, name in enumerate(manifest.classes):
         groups = len({sample.group for sample in manifest if sample.label == label})
-        if 0 < groups < folds:
+        if 0 < groups < 2 * folds:  # the validation fold is halved, and each half needs every class
+            fewer = f", or plan fewer with --set folds={groups // 2}" if groups >= 6 else ""
             raise UserError(
                 f"the class {name!r} has {groups} independent patients (groups of images); {folds} folds need at least "
-                f"{folds}; add images, leave the class out, or plan fewer with --set folds={max(3, groups)}"
+                f"{2 * folds}; add images, leave the class out{fewer}"
             )
 
 
@@ -89,6 +90,14 @@ def _with_halves(
     manifest: Manifest, train: IntArray, validation: IntArray, test: IntArray, *, repeat: int, fold: int, seed: int
 ) -> Partition:
     first_n = halves(manifest.label_N[validation], manifest.group_N[validation], seed=seed + fold)
-    return Partition(
+    part = Partition(
         repeat=repeat, fold=fold, train=train, choose=validation[first_n], gate=validation[~first_n], test=test
     )
+    for role in ("train", "choose", "gate", "test"):
+        classes = set(manifest.label_N[getattr(part, role)].tolist())
+        if len(classes) < 2:
+            raise UserError(
+                f"the part {role!r} of fold {fold + 1} holds images of {len(classes)} class; each part needs two or "
+                "more; add patients, or use --split grouped"
+            )
+    return part

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from augury.conditions.shape import Shape
+from augury.data.augmentation import PRESETS as AUGMENTATIONS
 from augury.data.cache import cache_folder
 from augury.data.sample import Manifest
+from augury.data.store import REVISION as STORE
 from augury.data.weights import read_weights
 from augury.errors import UserError
 from augury.generators import GENERATORS
 from augury.metrics.classification import METRICS
 from augury.predictors.backbones import build, load_given
 from augury.predictors.classifier import Classifier, ClassifierConfig
+from augury.predictors.probe import Probe
 from augury.studies import budget
-from augury.studies.arms import REFERENCE, Arm, complete, default, parse, primary
+from augury.studies.arms import REFERENCE, Arm, complete, default, parse, primary, question
 from augury.studies.graph import Costs, partitions_of
 from augury.studies.plan import GeneratorPlan, Plan
 from augury.studies.settings import configured, nested
-from augury.studies.steps import backbone_of
+from augury.studies.steps import REVISION, backbone_of
 from augury.studies.study import PRESETS, STEPS, Study
 
 BATCH = 64
@@ -32,11 +35,45 @@ RATIOS = {"quick": (0.5, 1.0), "standard": (0.5, 1.0), "rigorous": (0.25, 0.5, 1
 CANDIDATES = ("light", "standard", "strong")
 # Steps of a generator's own training, by what its step costs and how soon it settles (docs/log.md).
 GENERATOR_STEPS = {"cgan": 1500, "wgan_gp": 700, "cvae": 2000}
-OWN = ("steps", "batch", "candidates", "folds", "seeds")  # overrides that are the plan's own fields
 
 
-def plan_for(study: Study, manifest: Manifest, *, channels: Literal[1, 3]) -> Plan:
-    """A plan for the study's question, not yet written.
+@dataclass(frozen=True, kw_only=True)
+class Length:
+    """How long something is trained."""
+
+    steps: int
+    batch: int = BATCH
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 2:
+            raise UserError(f"got steps={self.steps}, batch={self.batch}; expected steps from 1 and a batch from 2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Length):
+    """Overrides that are the plan's own fields."""
+
+    folds: int
+    seeds: int
+    candidates: tuple[str, ...] = CANDIDATES
+
+    def __post_init__(self) -> None:
+        Length.__post_init__(self)
+        if self.folds < 3 or self.seeds < 1:
+            raise UserError(
+                f"got folds={self.folds}, seeds={self.seeds}; expected at least 3 folds (one tests, one validates, the "
+                "others train) and 1 seed"
+            )
+        unknown = [name for name in self.candidates if name not in AUGMENTATIONS]
+        if unknown or not self.candidates:
+            raise UserError(f"got candidates={list(self.candidates)}; expected some of {', '.join(AUGMENTATIONS)}")
+
+
+OWN = tuple(field.name for field in fields(Settings))
+
+
+def plan_for(study: Study, manifest: Manifest, *, channels: Literal[1, 3], spent: float = 0.0) -> Plan:
+    """A plan for the study's question, not yet written; `spent` seconds of its budget are gone already.
 
     Raises UserError for an unknown arm, generator, metric or setting, and where the budget cannot hold.
     """
@@ -50,12 +87,11 @@ def plan_for(study: Study, manifest: Manifest, *, channels: Literal[1, 3]) -> Pl
         costs = budget.measure(plan, manifest, device=study.device)
         needed = budget.estimate(plan, manifest, costs)
         return replace(plan, estimate_seconds=round(needed, 1), costs=asdict(costs))
-    seconds = study.budget - budget.PLANNING
 
     def measured(candidate: Plan) -> Costs:
         return budget.measure(candidate, manifest, device=study.device)
 
-    return budget.fit_to(plan, manifest, seconds=seconds, measured=measured, fixed=_fixed(study))
+    return budget.fit_to(plan, manifest, seconds=study.budget, spent=spent, measured=measured, fixed=_fixed(study))
 
 
 def costs_of(plan: Plan) -> Costs:
@@ -89,26 +125,37 @@ def _expect_loadable(weights: Path, plan: Plan, *, classes: int) -> None:
 
 
 def _whole(study: Study, manifest: Manifest, weights: Path | None, channels: Literal[1, 3]) -> Plan:
-    own = {name: value for name, value in study.overrides.items() if name in OWN}
+    own = _own(study)
     arms, notes = _arms(study, weights)
-    extent = replace(PRESETS[study.preset], **{n: int(own[n]) for n in ("folds", "seeds") if n in own})
+    extent = replace(PRESETS[study.preset], folds=own.folds, seeds=own.seeds)
     if study.split == "given":
         extent = replace(extent, folds=1, used=1, repeats=1)
     else:
-        extent = replace(extent, used=min(extent.used, extent.folds))
+        extent = replace(extent, used=1 if extent.used == 1 else extent.folds)
     used = {arm.generator for arm in arms if arm.generator}
     return Plan(
-        request=study.request(), data=manifest.digest, preset=study.preset, question=_question(arms, study),
+        request=study.request(), data=manifest.digest, preset=study.preset, question=question(arms, study.metric),
         size=study.size or (SIZE["cpu" if study.device == "cpu" else "cuda"],) * 2, channels=channels,
         split=study.split, drop_leaks=study.drop_leaks, extent=extent, seed=study.seed,
-        classifier=_classifier(study.overrides), steps=int(own.get("steps", STEPS[study.preset])),
-        batch=int(own.get("batch", BATCH)), candidates=tuple(own.get("candidates", CANDIDATES)),
+        classifier=_classifier(study.overrides), steps=own.steps, batch=own.batch, candidates=own.candidates,
         generators={name: _generator(name, study.overrides) for name in study.generators if name in used},
         arms=tuple(arm.id for arm in arms), reference=REFERENCE, primary=primary(arms).id, metric=study.metric,
         smallest_effect=study.smallest_effect, gate_level=study.gate_level, weights=str(weights) if weights else None,
-        weights_digest=_digest(weights) if weights else None, workers=_workers(study), notes=notes,
-        revisions={"classifier": Classifier.revision, **{n: GENERATORS[n][0].revision for n in study.generators}},
+        weights_digest=weights_digest(weights) if weights else None, workers=workers_of(study), notes=notes,
+        revisions=revisions(name for name in study.generators if name in used),
     )  # fmt: skip
+
+
+def revisions(generators: Iterable[str]) -> dict[str, int]:
+    """Of every piece of code whose change changes results: a plan and its artefacts hold for these alone."""
+    own = {"classifier": Classifier.revision, "probe": Probe.revision, "store": STORE, "steps": REVISION}
+    return own | {name: GENERATORS[name][0].revision for name in generators}
+
+
+def _own(study: Study) -> Settings:
+    extent = PRESETS[study.preset]
+    usual = {"steps": STEPS[study.preset], "folds": extent.folds, "seeds": extent.seeds}
+    return configured(Settings, usual, {name: value for name, value in study.overrides.items() if name in OWN})
 
 
 def _arms(study: Study, weights: Path | None) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
@@ -126,11 +173,6 @@ def _arms(study: Study, weights: Path | None) -> tuple[tuple[Arm, ...], tuple[st
     return default(generators=names, ratios=RATIOS[study.preset], weights=weights is not None), notes
 
 
-def _question(arms: tuple[Arm, ...], study: Study) -> str:
-    arm = primary(arms)
-    return f"Does the arm {arm.id} ({arm.description}) change {study.metric} on new patients, against {REFERENCE}?"
-
-
 def _classifier(overrides: Mapping[str, Any]) -> dict[str, Any]:
     config = configured(ClassifierConfig, _prefixed("classifier", overrides), at="classifier.")
     return {name: value for name, value in asdict(config).items() if name not in ("augmentation", "balanced")}
@@ -138,15 +180,18 @@ def _classifier(overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 def _generator(name: str, overrides: Mapping[str, Any]) -> GeneratorPlan:
     given = _prefixed(name, overrides)
-    steps, batch = int(given.pop("steps", GENERATOR_STEPS[name])), int(given.pop("batch", BATCH))
-    return GeneratorPlan(config=asdict(configured(GENERATORS[name][1], given, at=f"{name}.")), steps=steps, batch=batch)
+    training: dict[str, Any] = {key: given.pop(key) for key in ("steps", "batch") if key in given}
+    length = configured(Length, {"steps": GENERATOR_STEPS[name]}, training, at=f"{name}.")
+    config = configured(GENERATORS[name][1], given, at=f"{name}.")
+    return GeneratorPlan(config=asdict(config), steps=length.steps, batch=length.batch)
 
 
 def _prefixed(prefix: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     return nested({n.removeprefix(f"{prefix}."): v for n, v in overrides.items() if n.startswith(f"{prefix}.")})
 
 
-def _workers(study: Study) -> int:
+def workers_of(study: Study) -> int:
+    """Processes: what was asked for, else one a core, or one on a GPU."""
     if study.workers is not None:
         return study.workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -161,13 +206,17 @@ def _weights(study: Study) -> Path | None:
     return found[0] if len(found) == 1 else None
 
 
-def _digest(path: Path) -> str:
+def weights_digest(path: Path) -> str:
+    """Sixteen hex digits of a weights file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _fixed(study: Study) -> frozenset[str]:
     """What the user said and the planner must leave alone."""
-    said = {"arms": study.arms is not None, "size": study.size is not None}
+    said = {
+        "arms": study.arms is not None, "size": study.size is not None,
+        "generators": study.generators != Study.generators,
+    }  # fmt: skip
     return frozenset(
         [name for name, given in said.items() if given] + [name for name in OWN if name in study.overrides]
     )

@@ -20,7 +20,7 @@ from augury.data.cache import make_folder, write_atomically
 from augury.data.importers import load_with_fingerprints
 from augury.data.sample import Manifest
 from augury.data.store import Preparation, prepare
-from augury.errors import UserError
+from augury.errors import Refused, UserError
 from augury.studies import engine, evidence, gallery, plan, planner, report
 from augury.studies.best import hand_over
 from augury.studies.graph import Graph, Step, build
@@ -38,15 +38,16 @@ def run_study(study: Study, *, progress: Progress | None = None, note: Note | No
     Raises UserError for anything that the user can mend, Refused for a claim that the data cannot carry.
     """
     make_folder(study.out)
+    started = time.monotonic()
     with _alone(study.out):
         reading = None if progress is None else lambda done, total: progress("reading images", done, total)
         whole, prints = load_with_fingerprints(study.data, no_patients=study.no_patients, progress=reading)
         _say(note, *whole.notes, *(f"unreadable: {item.image!r}: {item.why}" for item in whole.unreadable))
         manifest = expect_fit(whole, study)
-        found = _plan_of(study, manifest, channels=1 if prints.channels_N.max() == 1 else 3)
+        found = _plan_of(study, manifest, channels=1 if prints.channels_N.max() == 1 else 3, started=started)
         _say(note, found.words())
         done = _finished(study.out, found)
-        return done if done is not None else _carry_out(study, found, whole, manifest, progress)
+        return done if done is not None else _carry_out(study, found, whole, manifest, progress, started=started)
 
 
 def _say(note: Note | None, *texts: str) -> None:
@@ -56,6 +57,12 @@ def _say(note: Note | None, *texts: str) -> None:
 
 def expect_fit(manifest: Manifest, study: Study) -> Manifest:
     """The labelled samples, if a study can be made of them at all."""
+    drawn = sum(sample.origin != "real" for sample in manifest)
+    if drawn:
+        raise Refused(
+            f"{drawn} of {len(manifest)} images of {study.data} are synthetic; a study is scored on real patients "
+            "only and draws its own synthetic images; leave them out"
+        )
     labelled = manifest.labelled()
     count_K = np.bincount(labelled.label_N, minlength=len(manifest.classes))
     if len(manifest.classes) < 2 or (count_K > 0).sum() < 2:
@@ -66,7 +73,7 @@ def expect_fit(manifest: Manifest, study: Study) -> Manifest:
     return labelled
 
 
-def _plan_of(study: Study, manifest: Manifest, *, channels: Literal[1, 3]) -> Plan:
+def _plan_of(study: Study, manifest: Manifest, *, channels: Literal[1, 3], started: float) -> Plan:
     """The plan that stands in the folder, or the given one, or a new one; written before anything is trained."""
     path = study.out / plan.FILE
     if path.exists():
@@ -74,7 +81,7 @@ def _plan_of(study: Study, manifest: Manifest, *, channels: Literal[1, 3]) -> Pl
     if study.plan is not None:
         found = _same_data(plan.read(study.plan), manifest, study.plan)
     else:
-        found = planner.plan_for(study, manifest, channels=channels)
+        found = planner.plan_for(study, manifest, channels=channels, spent=time.monotonic() - started)
     found.write(study.out)
     return found
 
@@ -99,6 +106,13 @@ def _same_data(found: Plan, manifest: Manifest, path: Path) -> Plan:
             f"{path} was made for images with digest {found.data}, these have {manifest.digest}; expected the same "
             "images, labels and patients; choose another --out"
         )
+    now = planner.revisions(found.generators)
+    if found.revisions != now:
+        other = sorted(name for name in now if found.revisions.get(name) != now[name])
+        raise UserError(
+            f"{path} was made by another revision of {', '.join(other)} than this augury has; expected the same, since "
+            "old and new steps cannot be mixed; choose another --out"
+        )
     return found
 
 
@@ -112,23 +126,22 @@ def _finished(out: Path, found: Plan) -> dict[str, Any] | None:
 
 
 def _carry_out(
-    study: Study, found: Plan, whole: Manifest, manifest: Manifest, progress: Progress | None
+    study: Study, found: Plan, whole: Manifest, manifest: Manifest, progress: Progress | None, *, started: float
 ) -> dict[str, Any]:
-    start = time.monotonic()
+    ledger = Ledger(study.out / "log.jsonl", before=time.monotonic() - started)
     space, graph = workspace(study, found, manifest)
     _describe_environment(study.out, space)
-    ledger = Ledger(study.out / "log.jsonl")
-    workers = study.workers or found.workers
+    workers = planner.workers_of(study)
     engine.run(graph, space, workers=workers, progress=progress, finished=ledger.note)
     tables = evidence.collect(graph, space)
     tables.test.write(study.out / "predictions.csv")
     results = evidence.results(tables, graph, space, whole)
-    hand_over(results, graph, space, study.out / "best")
+    with engine.one_thread(study.device):
+        hand_over(results, graph, space, study.out / "best")
     gallery.write(study.out / "gallery", graph, space)
-    results["compute"] |= {"seconds": round(ledger.seconds + time.monotonic() - start, 1)}
+    results["compute"] |= {"seconds": round(ledger.seconds(), 1), "workers": workers}
     write_atomically(study.out / evidence.FILE, json.dumps(results, indent=1, sort_keys=True) + "\n")
     report.build(study.out)
-    ledger.close(time.monotonic() - start)
     return results
 
 
@@ -139,26 +152,48 @@ def workspace(study: Study, found: Plan, manifest: Manifest) -> tuple[Workspace,
     space = Workspace(
         plan=found, manifest=manifest, pixels=store.path, partitions=graph.partitions,
         artefacts=make_folder(study.out / "artefacts"), device=study.device,
-        weights=Path(found.weights) if found.weights else None,
+        weights=_weights(study, found),
     )  # fmt: skip
     return space, graph
 
 
-class Ledger:
-    """log.jsonl: a line for each finished step, and how long earlier sittings took."""
+def _weights(study: Study, found: Plan) -> Path | None:
+    """The weights file of the plan, wherever it lies now, if it is still the same file."""
+    if found.weights is None:
+        return None
+    path = study.weights or Path(found.weights)
+    if not path.is_file() or planner.weights_digest(path) != found.weights_digest:
+        raise UserError(
+            f"the plan needs a weights file with digest {found.weights_digest}; {str(path)!r} is absent or another; "
+            "name the right one with --weights"
+        )
+    return path
 
-    def __init__(self, path: Path) -> None:
+
+class Ledger:
+    """log.jsonl: a line for each sitting that began and each step that was finished. `before`: seconds already gone."""
+
+    def __init__(self, path: Path, *, before: float = 0.0) -> None:
         self.path = path
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.seconds = sum(entry.get("sitting", 0.0) for entry in map(_entry, lines))
+        if path.exists() and not path.read_bytes().endswith(b"\n"):  # a kill tore the last line
+            with path.open("a") as file:
+                file.write("\n")
+        self._append({"began": round(time.time() - before, 1)})
 
     def note(self, step: Step, seconds: float) -> None:
         """A step is done."""
         self._append({"step": step.name, "words": step.words, "seconds": round(seconds, 2)})
 
-    def close(self, seconds: float) -> None:
-        """A sitting is over."""
-        self._append({"sitting": round(seconds, 1)})
+    def seconds(self) -> float:
+        """How long all sittings took: of an interrupted one, up to its last finished step."""
+        self._append({"until": "now"})
+        total, began, last = 0.0, None, 0.0
+        for entry in map(_entry, self.path.read_text().splitlines()):
+            if "began" in entry:
+                total += last - began if began is not None else 0.0
+                began = float(entry["began"])
+            last = float(entry.get("time", last))
+        return total + (last - began if began is not None else 0.0)
 
     def _append(self, entry: dict[str, Any]) -> None:
         with self.path.open("a") as file:

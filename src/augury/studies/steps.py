@@ -24,6 +24,7 @@ from augury.data import provenance
 from augury.data.provenance import Artefact
 from augury.data.sample import IntArray, Manifest, Sample
 from augury.data.splits import stratified_subset
+from augury.errors import UserError
 from augury.generators import GENERATORS
 from augury.generators import load as load_generator
 from augury.metrics.classification import METRICS
@@ -35,9 +36,10 @@ from augury.studies.graph import Step
 from augury.studies.partition import Partition
 from augury.studies.plan import Plan
 from augury.studies.settings import configured
-from augury.training import Run
+from augury.training import Diverged, Run
 
 Report = Callable[[int, int], None]
+REVISION = 1  # raised when what a step does changes its result
 SEVEN = ("accuracy", "recall_micro", "recall_macro", "precision_micro", "precision_macro", "f1_micro", "f1_macro")
 
 
@@ -81,7 +83,12 @@ def execute(step: Step, space: Workspace, report: Report | None = None) -> float
     """Make the step's artefact unless it stands already; returns the seconds it took."""
     start = time.monotonic()
     if not provenance.complete(space.folder(step)):
-        DOERS[step.recipe.kind](step, space, report)
+        try:
+            DOERS[step.recipe.kind](step, space, report)
+        except Diverged as error:
+            raise UserError(
+                f"{step.words}: {error}; the study cannot go on with it; leave it out, or set a lower rate (--set)"
+            ) from error
     return time.monotonic() - start
 
 
@@ -126,7 +133,7 @@ def _draw(step: Step, space: Workspace, report: Report | None) -> None:
     parent = space.parent("generator", step.recipe.parents["generator"])
     label_n = space.manifest.label_N[part.train]
     drawn = np.random.default_rng([space.plan.seed, facts["draw_seed"]])
-    count = round(facts["ratio"] * len(label_n))
+    count = max(1, round(facts["ratio"] * len(label_n)))
     label_n = np.concatenate([drawn.permutation(label_n) for _ in range(-(-count // len(label_n)))])[:count]
     pixels = draw_images(parent.folder, label_n, seed=facts["draw_seed"], device=space.device, report=report)
     with _writing(step, space, [], [parent]) as folder:
@@ -156,7 +163,7 @@ def _fit(step: Step, space: Workspace, report: Report | None) -> None:
     saw = [*part.train, *part.choose]
     _refuse_seen(space, saw, parents, [*part.gate, *part.test])
     start = time.monotonic()
-    train = space.pairs(_share(space.manifest, part.train, training["share"], plan.seed))
+    train = space.pairs(share_of(space.manifest, part.train, training["share"], plan.seed))
     synthetic = _synthetic(step, space, parents, len(part.train))
     choose = space.pairs(part.choose) if len(part.choose) else None
     predictor, facts = _train(step, space, train, synthetic, choose, report)
@@ -195,7 +202,8 @@ def _refuse_seen(space: Workspace, saw: list[int], parents: list[Artefact], scor
         provenance.refuse_if_seen(artefact, space.manifest.subset(scored))
 
 
-def _share(manifest: Manifest, index_n: IntArray, share: float, seed: int) -> IntArray:
+def share_of(manifest: Manifest, index_n: IntArray, share: float, seed: int) -> IntArray:
+    """The positions of a share of the labelled patients of each class."""
     if share == 1.0:
         return index_n
     kept = stratified_subset(manifest.label_N[index_n], manifest.group_N[index_n], share=share, seed=seed)
@@ -208,7 +216,7 @@ def _synthetic(step: Step, space: Workspace, parents: list[Artefact], real: int)
     if drawn is None:
         return None
     training = step.recipe.facts["training"]
-    count = round(training["ratio"] * real)
+    count = max(1, round(training["ratio"] * real))
     label_n = np.load(drawn / "label.npy")[:count]
     if training["shuffled"]:
         label_n = np.random.default_rng([space.plan.seed, 77]).permutation(label_n)

@@ -23,7 +23,7 @@ def headline(facts: Mapping[str, Any], arm: Arm) -> dict[str, str]:
     found = facts["contrasts"][arm.id]
     sentence = f"{arm.phrase} {SAYS[found['verdict']]} on these images"
     if found["verdict"] == "INCONCLUSIVE" and found.get("patients_needed"):
-        groups = facts["data"]["groups"]
+        groups = facts["data"]["labelled_groups"]
         needed = round(found["patients_needed"] * groups / found["difference"]["n"])  # one split tests a part of them
         if needed < 20 * groups:
             sentence += f"; about {needed:,} patients in place of {groups:,} would decide it"
@@ -35,10 +35,12 @@ def limits(facts: Mapping[str, Any], plan: Plan, whole: Manifest) -> list[str]:
     said = ["The figures are of this procedure on new patients of the same source; other hospitals were not seen."]
     if not whole.patients_known:
         said.append("Patients are not known: every image was taken for a patient of its own, near-duplicates apart.")
-    if plan.preset == "quick":
-        said.append("The preset quick uses one split of the data: it can lean, it cannot decide.")
+    if facts["splits"] == 1:
+        said.append("One split of the data was used: it can lean, it cannot decide.")
     if plan.split == "grouped" and any(sample.split for sample in whole):
         said.append("The data's own split column was ignored; folds were drawn anew so that no group is divided.")
+    if plan.split == "given" and (left := sum(sample.split is None for sample in whole)):
+        said.append(f"{left} images without a place in the given split took no part.")
     if facts["data"]["unlabelled"]:
         said.append(f"{facts['data']['unlabelled']} images without a label took no part.")
     if facts["data"]["unreadable"]:
