@@ -19,7 +19,8 @@ from augury.studies.arms import Arm
 from augury.studies.graph import Costs, Graph, Maker, Step
 from augury.studies.partition import Partition
 from augury.studies.plan import Plan
-from augury.studies.steps import Workspace, execute
+from augury.studies.steps import execute
+from augury.studies.workspace import Workspace
 
 ALL = -1  # the place of the partition of all labelled images
 

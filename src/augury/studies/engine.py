@@ -23,7 +23,8 @@ import torch
 from augury.data import provenance
 from augury.errors import UserError
 from augury.studies.graph import Graph, Step
-from augury.studies.steps import Workspace, execute
+from augury.studies.steps import execute
+from augury.studies.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]  # a stage's name, how much of it is done, how much there is
 Finished = Callable[[Step, float], None]  # a step and the seconds it took

@@ -23,9 +23,10 @@ from augury.studies.gate import gate
 from augury.studies.graph import Graph
 from augury.studies.partition import Partition
 from augury.studies.predictions import Predictions
-from augury.studies.steps import SEVEN, Workspace, share_of
+from augury.studies.steps import SEVEN, share_of
 from augury.studies.verdict import judge
 from augury.studies.words import headline, limits
+from augury.studies.workspace import Workspace
 
 FILE = "results.json"
 MOST_CLASSES = 10  # with more, no figure per class

@@ -17,7 +17,7 @@ from PIL import Image
 from augury.data.cache import atomic_folder
 from augury.studies.graph import Graph
 from augury.studies.partition import Partition
-from augury.studies.steps import Workspace
+from augury.studies.workspace import Workspace
 
 IN_A_GRID = 10
 NEIGHBOURS = 3  # a class

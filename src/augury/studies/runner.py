@@ -25,8 +25,8 @@ from augury.studies import engine, evidence, gallery, plan, planner, report
 from augury.studies.best import hand_over
 from augury.studies.graph import Graph, Step, build
 from augury.studies.plan import Plan
-from augury.studies.steps import Workspace
 from augury.studies.study import Study
+from augury.studies.workspace import Workspace
 
 Progress = engine.Progress
 Note = Callable[[str], None]

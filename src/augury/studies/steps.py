@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs, to_uint8
-from augury.conditions.shape import Shape
 from augury.data import provenance
 from augury.data.provenance import Artefact
 from augury.data.sample import IntArray, Manifest, Sample
@@ -33,50 +32,14 @@ from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.phases import Phase, Source
 from augury.predictors.probe import Probe, ProbeConfig
 from augury.studies.graph import Step
-from augury.studies.partition import Partition
 from augury.studies.plan import Plan
 from augury.studies.settings import configured
+from augury.studies.workspace import Workspace
 from augury.training import Diverged, Run
 
 Report = Callable[[int, int], None]
 REVISION = 1  # raised when what a step does changes its result
 SEVEN = ("accuracy", "recall_micro", "recall_macro", "precision_micro", "precision_macro", "f1_micro", "f1_macro")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workspace:
-    """What every step of a study may read; small enough to be sent to another process."""
-
-    plan: Plan
-    manifest: Manifest  # the labelled samples
-    pixels: Path  # of the store, in the manifest's order
-    partitions: tuple[Partition, ...]
-    artefacts: Path
-    device: str
-    weights: Path | None = None
-
-    def folder(self, step: Step) -> Path:
-        """Where the step's artefact stands when complete."""
-        return self.artefacts / step.name
-
-    def parent(self, kind: str, digest: str) -> Artefact:
-        """A parent artefact."""
-        return provenance.read(self.artefacts / f"{kind}-{digest}")
-
-    def pairs(self, index_n: IntArray) -> Pairs:
-        """Real images with their labels."""
-        pixels_NCHW = np.load(self.pixels, mmap_mode="r")
-        label_n = torch.from_numpy(self.manifest.label_N[index_n])
-        return Pairs(
-            pixels_NCHW=np.ascontiguousarray(pixels_NCHW[index_n]),
-            condition=Condition(label_B=label_n),
-            classes=len(self.manifest.classes),
-        )
-
-    def shape(self) -> Shape:
-        """What a generator of this study draws."""
-        height, width = self.plan.size
-        return Shape(channels=self.plan.channels, height=height, width=width, classes=len(self.manifest.classes))
 
 
 def execute(step: Step, space: Workspace, report: Report | None = None) -> float:
