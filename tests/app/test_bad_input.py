@@ -319,7 +319,8 @@ def spoilt(classifier: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(classifier, tmp_path / "spoilt"))
 
 
-def test_a_nan_in_a_weights_file(augury: Augury, spoilt: Path, classes: Path, tmp_path: Path) -> None:
+def test_a_nan_in_a_weights_file(augury: Augury, spoilt: Path, fitted: Path, tmp_path: Path) -> None:
+    classes = fitted / "set"
     file = spoilt / "weights.safetensors"
     weights = load_file(file)
     name = next(name for name, value in weights.items() if value.dtype == np.float32)
@@ -331,7 +332,8 @@ def test_a_nan_in_a_weights_file(augury: Augury, spoilt: Path, classes: Path, tm
     study.expect_one_line("weights")
 
 
-def test_a_pickle_named_safetensors(augury: Augury, spoilt: Path, classes: Path, tmp_path: Path) -> None:
+def test_a_pickle_named_safetensors(augury: Augury, spoilt: Path, fitted: Path, tmp_path: Path) -> None:
+    classes = fitted / "set"
     file = spoilt / "weights.safetensors"
     file.write_bytes(pickle.dumps({"weight": [1.0]}))
     augury("predict", spoilt, classes, "--out", tmp_path / "p.csv").expect_one_line("weights.safetensors")

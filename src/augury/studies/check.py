@@ -14,6 +14,7 @@ from augury.metrics.power import smallest_detectable_difference
 
 # What EVALUATION.md's own figures assume: a middling classifier, two arms that mostly agree.
 AUROC, CORRELATION = 0.80, 0.7
+LEAST = 10  # patients a class: every fold holds two, since both halves of a validation fold need every class
 
 
 def check(data: str, *, progress: Callable[[str, int, int], None] | None = None) -> dict[str, Any]:
@@ -61,9 +62,9 @@ def concerns(manifest: Manifest, per_class: dict[str, int]) -> list[str]:
     if len(per_class) < 2:
         said.append(f"a study compares classes and needs at least 2; this set has {len(per_class)}")
     said += [
-        f"class {name!r} has {count} independent patients; five folds need at least 5"
+        f"class {name!r} has {count} independent patients; a study of five folds needs at least {LEAST}"
         for name, count in per_class.items()
-        if count < 5
+        if count < LEAST
     ]
     if not manifest.patients_known:
         said.append(
