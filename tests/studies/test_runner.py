@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from augury.data import provenance
 from augury.data.phantoms import phantom_set
@@ -68,6 +69,16 @@ def test_two_processes_say_what_one_says(finished: Path, tiny: Tiny, tmp_path: P
     run_study(tiny(tmp_path, workers=2))
     assert (tmp_path / "predictions.csv").read_bytes() == (finished / "predictions.csv").read_bytes()
     assert facts(tmp_path) == facts(finished)
+
+
+def test_no_step_depends_on_what_the_process_did_before(finished: Path, tiny: Tiny, tmp_path: Path) -> None:
+    """A resumed study makes its steps in processes with another past: global randomness must not enter."""
+    torch.manual_seed(99)
+    torch.rand(1234)
+    run_study(tiny(tmp_path))
+    assert (tmp_path / "predictions.csv").read_bytes() == (finished / "predictions.csv").read_bytes()
+    for choice in (finished / "artefacts").glob("tune-*/choice.json"):
+        assert (tmp_path / "artefacts" / choice.parent.name / choice.name).read_bytes() == choice.read_bytes()
 
 
 def test_an_earlier_plan_gives_the_same_study(finished: Path, tiny: Tiny, tmp_path: Path) -> None:

@@ -67,7 +67,8 @@ def _tune(step: Step, space: Workspace, report: Report | None) -> None:
     metric, scores = METRICS[plan.metric], {}
     for place, name in enumerate(plan.candidates):
         run = _run(step, space, plan.steps, 0, _shifted(report, place, len(plan.candidates)), name=f"-{name}")
-        net = Classifier(_config(plan, name, balanced=False, weights=None), space.shape())
+        with run.seeded("networks"):
+            net = Classifier(_config(plan, name, balanced=False, weights=None), space.shape())
         net.fit([Phase(sources=(Source(pairs=space.pairs(part.train)),), steps=plan.steps)], run, validation=choose)
         scores[name] = metric.compute(choose.label_N.numpy(), net.predict(choose.pixels_NCHW))
     best = max(scores, key=lambda name: scores[name] if metric.better == "higher" else -scores[name])
