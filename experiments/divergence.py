@@ -25,6 +25,7 @@ from augury.predictors.classifier import Classifier
 from augury.training import Diverged, Run
 from generated_only import add, classifier, fold, shape_of, stands
 
+FEATURES = 24
 PAIRS = {"1+1": (1, 1), "2+2": (2, 2), "1+2": (1, 2), "2+1": (2, 1)}
 
 
@@ -37,9 +38,12 @@ def config(generator: Any, critic: Any) -> WGANGPConfig:
             latent=128,
             generator_label="concat",
             critic_label="map",
+            generator_features=FEATURES,
+            critic_features=FEATURES,
             dropout=0.25,
         ),
-        game=Game(critic_steps=5, generator_rate=1e-4, critic_rate=1e-4, betas=(0.5, 0.9), jitter=0.0),
+        game=Game(critic_steps=5, generator_rate=1e-4, critic_rate=1e-4, betas=(0.5, 0.9), anchor=0.0, jitter=0.0),
+        penalty_share=1.0,
         drift=0.0,
     )
 

@@ -28,7 +28,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "wgan_gp": {"networks": SMALL, "game": Game(generator_rate=1e-3, critic_rate=1e-3, half_life=20, critic_steps=2)},
     "cvae": {"latent": 16, "features": 16},
 }
-STEPS = {"cgan": 150, "wgan_gp": 150, "cvae": 150}
+STEPS = {"cgan": 100, "wgan_gp": 100, "cvae": 150}
 METHODS = sorted(GENERATORS)
 
 

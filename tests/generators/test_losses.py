@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from augury.generators.adversarial import softplus_critic
 from augury.generators.cgan import hinge_critic, minimax_painter, nonsaturating_painter, squared_slope
-from augury.generators.cvae import edge_error, kl_divergence, reconstruction_error
+from augury.generators.cvae import kl_divergence
 from augury.generators.labels import wrong_labels
 from augury.generators.latent_prior import LatentPrior
+from augury.generators.pixel_errors import deviation_error, edge_error, reconstruction_error
 from augury.generators.wgan_gp import gradient_penalty, wasserstein
 from augury.nets.differentiable import DRAWS, Jitter
 from augury.nets.gan import Critic
@@ -80,6 +81,16 @@ def test_terms_of_the_elbo() -> None:
     even = reconstruction_error(image, torch.zeros_like(image), kind="bce")
     assert torch.allclose(even, torch.full((3,), 16 * math.log(2)))
     assert torch.allclose(edge_error(image, image + 0.3), torch.zeros(3), atol=1e-5)
+
+
+def test_the_deviation_learns_the_mean_absolute_error_and_moves_nothing_else() -> None:
+    error = torch.full((1, 1, 4, 4), -0.3, requires_grad=True)
+    deviation = torch.full((1, 1, 4, 4), 0.3, requires_grad=True)
+    deviation_error(error, deviation).sum().backward()
+    assert error.grad is None
+    assert deviation.grad is not None
+    assert float(deviation.grad.abs().max()) < 1e-5
+    assert deviation_error(error, deviation * 1.5).item() > deviation_error(error, deviation).item()
 
 
 def test_a_class_prior_draws_what_it_was_fitted_to() -> None:

@@ -44,7 +44,8 @@ def test_every_pair_of_networks_trains(generator: Any, critic: Any, told: Any, s
         critic_label=shown,
         dropout=0.25,
     )
-    model = WGANGP(WGANGPConfig(networks=networks), SHAPE).fit(noise(), two_steps())
+    game = Game(anchor=10.0 * (told == "norm"))
+    model = WGANGP(WGANGPConfig(networks=networks, game=game), SHAPE).fit(noise(), two_steps())
     assert torch.isfinite(model.sample(noise().condition, seed=0)).all()
 
 
@@ -63,7 +64,15 @@ def test_every_loss_of_cgan_trains(loss: Any, spectral: bool) -> None:
 @pytest.mark.parametrize("reconstruction", ["l1", "bce"])
 def test_every_coder_trains(encoder: Any, decoder: Any, prior: Any, reconstruction: Any) -> None:
     config = CVAEConfig(
-        encoder=encoder, decoder=decoder, latent=8, features=4, prior=prior, reconstruction=reconstruction, mirror=True
+        encoder=encoder,
+        decoder=decoder,
+        latent=8,
+        features=4,
+        prior=prior,
+        reconstruction=reconstruction,
+        head_start=prior == "mixture",
+        texture=float(prior == "mixture"),
+        mirror=True,
     )
     model = CVAE(config, SHAPE).fit(noise(), two_steps())
     assert torch.isfinite(model.sample(noise().condition, seed=0)).all()
@@ -84,6 +93,8 @@ def test_bf16_keeps_the_penalty_in_fp32() -> None:
         (Networks, {"dropout": 1.0}),
         (Game, {"critic_steps": 0}),
         (Game, {"jitter": -1.0}),
+        (Game, {"anchor": float("nan")}),
+        (WGANGPConfig, {"penalty_share": 0.0}),
         (CGANConfig, {"r1": -1.0}),
         (WGANGPConfig, {"penalty": -1.0}),
         (CVAEConfig, {"beta": -0.1}),

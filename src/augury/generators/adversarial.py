@@ -1,10 +1,15 @@
 """The game that `cgan` and `wgan_gp` play: networks, steps, moving average, samples.
 
-The two methods differ in their `Rules` alone. B batch, Z latent, D uniform draws, C channels, H height, W width.
+The two methods differ in their `Rules` alone. On a few hundred images and in a few minutes a painter otherwise learns
+one picture per class; so every training image has a code, its principal components, and the painter must also draw the
+image from its code (`Game.anchor`). New latents then come from a mixture fitted to each class's codes.
+
+B batch, Z latent, D uniform draws, C channels, H height, W width.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -18,11 +23,16 @@ from augury.conditions.pairs import Pairs
 from augury.errors import UserError
 from augury.generators.chunks import CHUNK, chunks
 from augury.generators.generator import Shape
+from augury.generators.head_start import principal
 from augury.generators.labels import class_labels, expect_pairs, wrong_labels
+from augury.generators.latent_prior import LatentPrior
+from augury.generators.pixel_errors import edge_error, reconstruction_error
 from augury.nets.differentiable import DRAWS, Jitter
 from augury.nets.gan import Critic, Painter
 from augury.training import Ema, Run, Stateful
 
+FLOOR = 0.02  # smallest variance of a component of the latents, whose variance is 1
+EDGE = 0.25  # weight of the differences of neighbouring pixels in the anchor
 SETTLING = 16  # chunks that the averaged painter's batch statistics are estimated on
 
 
@@ -37,11 +47,12 @@ class Networks:
     critic_features: int = 32
     generator_label: Literal["norm", "concat", "multiply"] = "norm"
     critic_label: Literal["projection", "map"] = "projection"
+    components: int = 25  # at most, of each class's mixture of latents; without an anchor latents are unit normal
     dropout: float = 0.0  # of critic 1
     spectral: bool = False  # spectral norm in the critic
 
     def __post_init__(self) -> None:
-        for name in ("latent", "generator_features", "critic_features"):
+        for name in ("latent", "generator_features", "critic_features", "components"):
             if getattr(self, name) < 1:
                 raise UserError(f"networks.{name}={getattr(self, name)}: expected at least 1; try 64")
         if not 0 <= self.dropout < 1:
@@ -55,7 +66,8 @@ class Game:
     critic_steps: int = 1  # updates of the critic for each of the painter
     generator_rate: float = 5e-4  # Adam's learning rates
     critic_rate: float = 5e-4
-    betas: tuple[float, float] = (0.0, 0.99)
+    betas: tuple[float, float] = (0.5, 0.99)
+    anchor: float = 10.0  # weight of drawing training images from their codes, per pixel; 0 turns it off
     half_life: float = 300.0  # of the painter's moving average, in steps; samples come from the average
     jitter: float = 1.0  # strength of the differentiable augmentation; 0 turns it off
     mirror: bool = False  # also left-right; only where an image has no side
@@ -67,8 +79,9 @@ class Game:
                 f"game.critic_steps={self.critic_steps}, game.half_life={self.half_life}: expected at least 1 and"
                 " more than 0; try 1 and 300"
             )
-        if self.jitter < 0 or self.mismatch < 0:
-            raise UserError(f"game.jitter={self.jitter}, game.mismatch={self.mismatch}: expected 0 (off) or more")
+        for name in ("jitter", "mismatch", "anchor"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"game.{name}={getattr(self, name)}: expected a number from 0 (off); try the default")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +96,12 @@ class Rules:
 
 def build(networks: Networks, shape: Shape) -> nn.ModuleDict:
     """`painter` and `critic` for pictures of this shape; UserError where the sides do not fit."""
-    sides = {"channels": shape.channels, "height": shape.height, "width": shape.width, "classes": shape.classes}
     try:
         painter = Painter(
-            **sides,
+            channels=shape.channels,
+            height=shape.height,
+            width=shape.width,
+            classes=shape.classes,
             kind=networks.generator,
             latent=networks.latent,
             features=networks.generator_features,
@@ -95,7 +110,10 @@ def build(networks: Networks, shape: Shape) -> nn.ModuleDict:
     except ValueError as error:
         raise UserError(f"{error}; prepare the images at such a size") from error
     critic = Critic(
-        **sides,
+        channels=shape.channels,
+        height=shape.height,
+        width=shape.width,
+        classes=shape.classes,
         kind=networks.critic,
         features=networks.critic_features,
         dropout=networks.dropout,
@@ -103,7 +121,9 @@ def build(networks: Networks, shape: Shape) -> nn.ModuleDict:
         spectral=networks.spectral,
     )
     # Channels last in memory: a third faster on a CPU, the same numbers.
-    return nn.ModuleDict({"painter": painter, "critic": critic}).to(memory_format=torch.channels_last)
+    nets = nn.ModuleDict({"painter": painter, "critic": critic}).to(memory_format=torch.channels_last)
+    nets["prior"] = LatentPrior(classes=shape.classes, components=networks.components, latent=networks.latent)
+    return nets
 
 
 def play(networks: Networks, game: Game, rules: Rules, *, train: Pairs, shape: Shape, run: Run) -> nn.ModuleDict:
@@ -112,19 +132,15 @@ def play(networks: Networks, game: Game, rules: Rules, *, train: Pairs, shape: S
     with run.seeded("networks"):
         nets = build(networks, shape).to(run.device)
     duel = Duel(game, rules, nets=nets, classes=shape.classes)
+    if game.anchor:
+        duel.tie(train, latent=networks.latent, run=run)
     ema = Ema(duel.painter, half_life=game.half_life)
-    parts: dict[str, Stateful] = {
-        "painter": duel.painter,
-        "critic": duel.critic,
-        "ema": ema,
-        "first": duel.first,
-        "second": duel.second,
-    }
-    for _ in run.loop(**parts):
+    parts: dict[str, Stateful] = {"painter": duel.painter, "critic": duel.critic, "ema": ema}
+    for _ in run.loop(**parts, first=duel.first, second=duel.second):
         duel.step(train, run)
         ema.update(duel.painter)
-    settle(ema.module, train.label_N, latent=networks.latent, run=run)
-    return nn.ModuleDict({"painter": ema.module, "critic": duel.critic}).eval()
+    settle(ema.module, duel.prior, label_N=train.label_N, run=run)
+    return nn.ModuleDict({"painter": ema.module, "critic": duel.critic, "prior": duel.prior}).eval()
 
 
 class Duel:
@@ -134,34 +150,54 @@ class Duel:
         self.game, self.rules, self.classes = game, rules, classes
         self.painter: Painter = nets["painter"].train()  # type: ignore[assignment]
         self.critic: Critic = nets["critic"].train()  # type: ignore[assignment]
+        self.prior: LatentPrior = nets["prior"]  # type: ignore[assignment]
         self.jitter = Jitter(strength=game.jitter, mirror=game.mirror)
         self.first = torch.optim.Adam(self.critic.parameters(), game.critic_rate, betas=game.betas)
         self.second = torch.optim.Adam(self.painter.parameters(), game.generator_rate, betas=game.betas)
-        self.latent = self.painter.embedding.embedding_dim
+        self.code_NZ: Tensor | None = None  # of the training images; None: they have none
         self.lazily = 0.0  # the penalty's factor in this step
+
+    def tie(self, train: Pairs, *, latent: int, run: Run) -> None:
+        """Give every training image a code, and the prior the codes' distribution."""
+        self.code_NZ = principal(train, latent=latent, run=run).codes(train)
+        self.prior.fit(self.code_NZ, train.label_N, floor=FLOOR, seed=run.seed % 2**32)
 
     def step(self, train: Pairs, run: Run) -> None:
         """Advance both networks by one step of `run`."""
         every = self.rules.penalty_every
         self.lazily = float(every) if every and run.step % every == 0 else 0.0
         for draw in range(self.game.critic_steps):
-            image_BCHW, condition = train[run.indices(len(train), draw=draw)]
-            noise_BZ = run.normal(len(image_BCHW), self.latent, draw=draw)
-            chance_BD = _uniform(run, len(image_BCHW), 2 * DRAWS + 2, draw=draw)
             critic = run.update(
-                self.critic, self.first, self._critic_loss, image_BCHW, condition.labels(), noise_BZ, chance_BD
+                self.critic, self.first, self._critic_loss, *self._deal(train, run, draw=draw, chances=2 * DRAWS + 2)
             )
-        index_B = run.indices(len(train), draw=self.game.critic_steps)
-        label_B = train.label_N[index_B]
-        noise_BZ = run.normal(len(label_B), self.latent, draw=self.game.critic_steps)
-        chance_BD = _uniform(run, len(label_B), DRAWS, draw=self.game.critic_steps)
-        painter = run.update(self.painter, self.second, self._painter_loss, label_B, noise_BZ, chance_BD)
+        painter = run.update(
+            self.painter,
+            self.second,
+            self._painter_loss,
+            *self._deal(train, run, draw=self.game.critic_steps, chances=DRAWS),
+        )
         slopes = {"critic_gradient": slope(self.critic), "painter_gradient": slope(self.painter)}
         run.log(critic=critic, painter=painter, **slopes)
 
-    def _critic_loss(self, image_BCHW: Tensor, label_B: Tensor, noise_BZ: Tensor, chance_BD: Tensor) -> Tensor:
+    def _deal(self, train: Pairs, run: Run, *, draw: int, chances: int) -> tuple[Tensor, ...]:
+        """image_BCHW, label_B, latent_BZ, known_B, chance_BD; every second latent is the image's code, if any."""
+        index_B = run.indices(len(train), draw=draw)
+        image_BCHW, condition = train[index_B]
+        label_B = condition.labels()
+        latent_BZ = self.prior.draw(label_B, seed=run.random("latent", draw).initial_seed())
+        known_B = torch.arange(len(index_B)) % 2 == 1
+        if self.code_NZ is None:
+            known_B = torch.zeros_like(known_B)
+        else:
+            latent_BZ = torch.where(known_B[:, None], self.code_NZ[index_B], latent_BZ)
+        chance_BD = torch.rand(len(index_B), chances, generator=run.random("chance", draw))
+        return image_BCHW, label_B, latent_BZ, known_B, chance_BD
+
+    def _critic_loss(
+        self, image_BCHW: Tensor, label_B: Tensor, latent_BZ: Tensor, _known_B: Tensor, chance_BD: Tensor
+    ) -> Tensor:
         with torch.no_grad():
-            fake_BCHW = self.jitter(self.painter(noise_BZ, label_B), chance_BD[:, :DRAWS])
+            fake_BCHW = self.jitter(self.painter(latent_BZ, label_B), chance_BD[:, :DRAWS])
         real_BCHW = self.jitter(image_BCHW, chance_BD[:, DRAWS : 2 * DRAWS])
         real_B, fake_B = self.critic(real_BCHW, label_B), self.critic(fake_BCHW, label_B)
         loss = self.rules.critic(real_B, fake_B)
@@ -177,9 +213,15 @@ class Duel:
             loss = loss + self.lazily * penalty
         return loss
 
-    def _painter_loss(self, label_B: Tensor, noise_BZ: Tensor, chance_BD: Tensor) -> Tensor:
-        fake_BCHW = self.jitter(self.painter(noise_BZ, label_B), chance_BD)
-        return self.rules.painter(self.critic(fake_BCHW, label_B))
+    def _painter_loss(
+        self, image_BCHW: Tensor, label_B: Tensor, latent_BZ: Tensor, known_B: Tensor, chance_BD: Tensor
+    ) -> Tensor:
+        fake_BCHW = self.painter(latent_BZ, label_B)
+        loss = self.rules.painter(self.critic(self.jitter(fake_BCHW, chance_BD), label_B))
+        if self.code_NZ is not None:
+            error_B = reconstruction_error(image_BCHW, fake_BCHW) + EDGE * edge_error(image_BCHW, fake_BCHW)
+            loss = loss + self.game.anchor * (known_B * error_B).mean() / image_BCHW[0].numel()
+        return loss
 
 
 def slope(module: nn.Module) -> Tensor:
@@ -189,7 +231,7 @@ def slope(module: nn.Module) -> Tensor:
 
 
 @torch.no_grad()
-def settle(painter: nn.Module, label_N: Tensor, *, latent: int, run: Run) -> None:
+def settle(painter: nn.Module, prior: LatentPrior, *, label_N: Tensor, run: Run) -> None:
     """Give the averaged painter batch statistics of its own: those it has are of the moving weights."""
     norms = [module for module in painter.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -200,22 +242,22 @@ def settle(painter: nn.Module, label_N: Tensor, *, latent: int, run: Run) -> Non
     for chunk in range(SETTLING):
         random = run.random("settle", chunk)
         label_B = label_N[torch.randint(len(label_N), (CHUNK,), generator=random)]
-        noise_BZ = torch.randn(CHUNK, latent, generator=random)
-        painter(noise_BZ.to(run.device), label_B.to(run.device))
+        latent_BZ = prior.draw(label_B, seed=random.initial_seed())
+        painter(latent_BZ.to(run.device), label_B.to(run.device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     painter.eval()
 
 
 @torch.no_grad()
-def paint(painter: nn.Module, condition: Condition, *, classes: int, latent: int, seed: int) -> Tensor:
+def paint(nets: nn.ModuleDict, condition: Condition, *, classes: int, seed: int) -> Tensor:
     """image_NCHW in [-1, 1] on the CPU, one for each label."""
+    painter, prior = nets["painter"].eval(), nets["prior"]
     device = next(painter.parameters()).device
     label_N = class_labels(condition, classes).cpu()
-    noise_NZ = torch.randn(len(label_N), latent, generator=torch.Generator().manual_seed(seed))
-    painter.eval()
+    latent_NZ = prior.draw(label_N, seed=seed)  # type: ignore[operator]
     drawn = [
-        painter(noise_NZ[part].to(device), label_N[part].to(device)).float().cpu() for part in chunks(len(label_N))
+        painter(latent_NZ[part].to(device), label_N[part].to(device)).float().cpu() for part in chunks(len(label_N))
     ]
     return torch.cat(drawn)
 
@@ -235,7 +277,3 @@ def score(critic: nn.Module, image_NCHW: Tensor, condition: Condition, *, classe
 def softplus_critic(real_B: Tensor, fake_B: Tensor) -> Tensor:
     """-log D(real) - log(1 - D(fake)), Goodfellow 2014, equation 1, with D = sigmoid(score)."""
     return F.softplus(-real_B).mean() + F.softplus(fake_B).mean()
-
-
-def _uniform(run: Run, *shape: int, draw: int) -> Tensor:
-    return torch.rand(shape, generator=run.random("uniform", draw)).to(run.device)

@@ -32,13 +32,13 @@ class CGANConfig:
     networks: Networks = field(default_factory=Networks)
     game: Game = field(default_factory=Game)
     loss: Literal["nonsaturating", "hinge", "bce"] = "nonsaturating"
-    r1: float = 0.1  # weight of the squared slope at real images; 0 turns it off
+    r1: float = 0.005  # weight of the squared slope at real images; 0 turns it off
     r1_every: int = 8  # steps between two penalties
 
     def __post_init__(self) -> None:
         if self.r1 < 0 or self.r1_every < 1:
             raise UserError(
-                f"r1={self.r1}, r1_every={self.r1_every}: expected at least 0 and at least 1; try 0.1 and 8"
+                f"r1={self.r1}, r1_every={self.r1_every}: expected at least 0 and at least 1; try 0.005 and 8"
             )
 
 
@@ -46,7 +46,7 @@ class CGAN(Generator):
     """Conditional GAN over class labels."""
 
     method: ClassVar[str] = "cgan"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     def __init__(self, config: CGANConfig, shape: Shape) -> None:
         self.config, self.shape = config, shape
@@ -68,9 +68,7 @@ class CGAN(Generator):
 
     def sample(self, condition: Condition, *, seed: int) -> Tensor:
         """One image_CHW in [-1, 1] per label."""
-        return paint(
-            self.nets["painter"], condition, classes=self.shape.classes, latent=self.config.networks.latent, seed=seed
-        )
+        return paint(self.nets, condition, classes=self.shape.classes, seed=seed)
 
     def membership(self, image_BCHW: Tensor, condition: Condition, *, seed: int) -> Tensor:  # noqa: ARG002
         """The critic's score; nothing in it is random."""

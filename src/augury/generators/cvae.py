@@ -1,8 +1,10 @@
 """cvae: a class-conditional variational autoencoder (Kingma and Welling 2014, Sohn 2015), repaired.
 
 The document's CVAE sums the reconstruction over pixels, adds the full KL and samples the unit normal: `beta=1`,
-`warm_up=0`, `sharpness=0`, `prior="normal"`, `reconstruction="bce"`. Here the KL is small and warmed up, neighbouring
-pixels must differ as they do in the real image, and a mixture is fitted to each class's codes before sampling.
+`warm_up=0`, `sharpness=0`, `head_start=False`, `prior="normal"`, `texture=0`, `reconstruction="bce"`. Here the KL is
+small and warmed up, neighbouring pixels must differ as they do in the real image, the networks begin as principal
+components, a mixture is fitted to each class's codes, and a sample is a draw of p(x | z), not its mean: images without
+the grain of real ones teach a classifier to expect none.
 
 B batch, N images, Z latent, C channels, H height, W width.
 """
@@ -23,12 +25,16 @@ from augury.errors import UserError
 from augury.generators.adversarial import slope
 from augury.generators.chunks import chunks
 from augury.generators.generator import Generator, Shape
+from augury.generators.head_start import Principal, principal
 from augury.generators.labels import class_labels, expect_pairs
 from augury.generators.latent_prior import LatentPrior
+from augury.generators.pixel_errors import deviation_error, edge_error, reconstruction_error
 from augury.nets.vae import Decoder, Encoder
 from augury.training import Run
 
 DRAWS = 4  # codes per image in the membership score
+START = -3.0  # log-variance of a code at first
+GRAIN = 0x5EED  # sets the grain's random stream apart from the latents
 RISE = 0.05  # share of the steps in which the learning rate rises
 
 
@@ -38,15 +44,17 @@ class CVAEConfig:
 
     encoder: Literal[3, 6] = 3  # convolutions at 32 px; see nets/vae.py
     decoder: Literal[3, 6] = 3
-    latent: int = 64  # the document: 256 or 512
-    features: int = 32  # channels at half the image's resolution
+    latent: int = 96  # the document: 256 or 512
+    features: int = 40  # channels at half the image's resolution
     reconstruction: Literal["l1", "l2", "bce"] = "l1"  # summed over pixels
-    beta: float = 0.05  # weight of the KL
+    beta: float = 0.1  # weight of the KL
     warm_up: float = 0.3  # share of the steps in which beta rises from 0
     free_bits: float = 0.0  # nats per latent dimension that cost nothing (Kingma 2016)
-    sharpness: float = 1.0  # weight of the differences between neighbouring pixels
+    sharpness: float = 0.5  # weight of the differences between neighbouring pixels
+    head_start: bool = False  # a linear path in both networks that begins as principal components
+    texture: float = 1.0  # share of the deviation from the decoder's mean that a sample has
     prior: Literal["mixture", "normal"] = "mixture"
-    components: int = 5  # of each class's mixture
+    components: int = 25  # of each class's mixture, at most
     floor: float = 1e-3  # smallest variance of a component
     rate: float = 2e-3  # Adam's largest learning rate
     mirror: bool = False  # also learn every image left-right mirrored; only where an image has no side
@@ -55,7 +63,7 @@ class CVAEConfig:
         for name in ("latent", "features", "components"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: expected at least 1; leave it out for the default")
-        for name in ("beta", "free_bits", "sharpness"):
+        for name in ("beta", "free_bits", "sharpness", "texture"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name}={getattr(self, name)}: expected a number from 0 (off); try the default")
         if not (0 <= self.warm_up <= 1 and self.floor > 0 and self.rate > 0):
@@ -69,7 +77,7 @@ class CVAE(Generator):
     """Conditional VAE over class labels."""
 
     method: ClassVar[str] = "cvae"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     def __init__(self, config: CVAEConfig, shape: Shape) -> None:
         self.config, self.shape = config, shape
@@ -80,6 +88,8 @@ class CVAE(Generator):
         expect_pairs(train, self.shape)
         with run.seeded("networks"):
             self.nets = build(self.config, self.shape).to(run.device).train()
+        if self.config.head_start:
+            start(self.nets, principal(train, latent=self.config.latent, run=run))
         optimizer = torch.optim.Adam(self.nets.parameters(), self.config.rate, betas=(0.9, 0.99))
         for step in run.loop(nets=self.nets, optimizer=optimizer):
             optimizer.param_groups[0]["lr"] = self.config.rate * _one_cycle(step, run.steps)
@@ -107,8 +117,10 @@ class CVAE(Generator):
     def _terms(self, image_BCHW: Tensor, label_B: Tensor, noise_BZ: Tensor) -> tuple[Tensor, Tensor]:
         """reconstruction_B and kl_B of the negative ELBO (Sohn 2015, equation 4, negated)."""
         mean_BZ, logvar_BZ = self.nets["encoder"](image_BCHW, label_B)
-        drawn_BCHW = self.nets["decoder"](mean_BZ + noise_BZ * (0.5 * logvar_BZ).exp(), label_B)
+        drawn_BCHW, deviation_BCHW = self.nets["decoder"](mean_BZ + noise_BZ * (0.5 * logvar_BZ).exp(), label_B)
         error_B = reconstruction_error(image_BCHW, drawn_BCHW, kind=self.config.reconstruction)
+        if self.config.texture:
+            error_B = error_B + deviation_error(image_BCHW - drawn_BCHW.detach(), deviation_BCHW)
         if self.config.sharpness:
             error_B = error_B + self.config.sharpness * edge_error(image_BCHW, drawn_BCHW)
         return error_B, kl_divergence(mean_BZ, logvar_BZ, free=self.config.free_bits)
@@ -135,9 +147,18 @@ class CVAE(Generator):
         prior: LatentPrior = self.nets["prior"]  # type: ignore[assignment]
         latent_NZ = prior.draw(label_N, seed=seed)
         self.nets.eval()
-        decoder, device = self.nets["decoder"], self.device()
-        drawn = [decoder(latent_NZ[i].to(device), label_N[i].to(device)).float().cpu() for i in chunks(len(label_N))]
-        return torch.cat(drawn)
+        random = torch.Generator().manual_seed(seed ^ GRAIN)
+        return torch.cat([self._draw(latent_NZ[i], label_N[i], random=random) for i in chunks(len(label_N))])
+
+    def _draw(self, latent_BZ: Tensor, label_B: Tensor, *, random: torch.Generator) -> Tensor:
+        """Draws of p(x | z): a Gaussian about the decoder's mean."""
+        device = self.device()
+        mean_BCHW, deviation_BCHW = self.nets["decoder"](latent_BZ.to(device), label_B.to(device))
+        grain_BCHW = torch.randn(mean_BCHW.shape, generator=random)
+        # A Gaussian's mean absolute deviation is sqrt(2 / pi) of its standard deviation.
+        sd_BCHW = self.config.texture * deviation_BCHW.float().cpu() * math.sqrt(math.pi / 2)
+        image_BCHW: Tensor = mean_BCHW.float().cpu() + sd_BCHW * grain_BCHW
+        return image_BCHW.clamp_(-1.0, 1.0)
 
     @torch.no_grad()
     def membership(self, image_BCHW: Tensor, condition: Condition, *, seed: int) -> Tensor:
@@ -163,10 +184,22 @@ def build(config: CVAEConfig, shape: Shape) -> nn.ModuleDict:
     """`encoder`, `decoder` and `prior` for pictures of this shape; UserError where the sides do not fit."""
     sides = {"channels": shape.channels, "height": shape.height, "width": shape.width, "classes": shape.classes}
     try:
-        encoder = Encoder(**sides, depth=config.encoder, latent=config.latent, features=config.features)
+        encoder = Encoder(
+            **sides,
+            depth=config.encoder,
+            latent=config.latent,
+            features=config.features,
+            linear=config.head_start,
+        )
     except ValueError as error:
         raise UserError(f"{error}; prepare the images at such a size") from error
-    decoder = Decoder(**sides, depth=config.decoder, latent=config.latent, features=config.features)
+    decoder = Decoder(
+        **sides,
+        depth=config.decoder,
+        latent=config.latent,
+        features=config.features,
+        linear=config.head_start,
+    )
     components = config.components if config.prior == "mixture" else 1
     prior = LatentPrior(classes=shape.classes, components=components, latent=config.latent)
     nets = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
@@ -176,23 +209,16 @@ def build(config: CVAEConfig, shape: Shape) -> nn.ModuleDict:
     return nets
 
 
-def reconstruction_error(image_BCHW: Tensor, drawn_BCHW: Tensor, *, kind: Literal["l1", "l2", "bce"]) -> Tensor:
-    """error_B, summed over pixels."""
-    if kind == "l1":
-        return (image_BCHW - drawn_BCHW).abs().flatten(1).sum(1)
-    if kind == "l2":
-        return 0.5 * (image_BCHW - drawn_BCHW).square().flatten(1).sum(1)
-    given_BCHW = (image_BCHW.float() + 1) / 2
-    drawn_BCHW = ((drawn_BCHW.float() + 1) / 2).clamp(1e-6, 1 - 1e-6)
-    log_BCHW = given_BCHW * drawn_BCHW.log() + (1 - given_BCHW) * (1 - drawn_BCHW).log()
-    return -log_BCHW.flatten(1).sum(1)
-
-
-def edge_error(image_BCHW: Tensor, drawn_BCHW: Tensor) -> Tensor:
-    """error_B: absolute difference of the two images' differences of neighbours, summed (Mathieu 2016, equation 6)."""
-    difference_BCHW = image_BCHW - drawn_BCHW
-    down_B = difference_BCHW.diff(dim=2).abs().flatten(1).sum(1)
-    return down_B + difference_BCHW.diff(dim=3).abs().flatten(1).sum(1)
+@torch.no_grad()
+def start(nets: nn.ModuleDict, principal: Principal) -> None:
+    """Set the linear paths to the principal components and quieten the convolutions beside them."""
+    encoder, decoder = nets["encoder"], nets["decoder"]
+    principal.aim_encoder(encoder.linear)  # type: ignore[arg-type]
+    principal.aim_decoder(decoder.linear)  # type: ignore[arg-type]
+    for layer in (encoder.dense, list(decoder.last.modules())[-1]):  # type: ignore[union-attr]
+        layer.weight.mul_(0.1)  # type: ignore[union-attr,operator]
+        nn.init.zeros_(layer.bias)  # type: ignore[union-attr,arg-type]
+    nn.init.constant_(encoder.dense.bias[len(principal.sd_Z) :], START)  # type: ignore[index,union-attr]
 
 
 def kl_divergence(mean_BZ: Tensor, logvar_BZ: Tensor, *, free: float) -> Tensor:

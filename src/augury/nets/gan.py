@@ -34,6 +34,11 @@ def halvings(height: int, width: int) -> int:
     return count
 
 
+def cut(image_BCHW: Tensor) -> Tensor:
+    """The image cut to [-1, 1], with the gradient of the uncut one, so that no pixel is ever stuck (Bengio 2013)."""
+    return image_BCHW + (image_BCHW.clamp(-1.0, 1.0) - image_BCHW).detach()
+
+
 class LabelledNorm(nn.Module):
     """Batch normalisation whose gain and shift are the label's own (de Vries 2017): the label reaches every layer."""
 
@@ -57,7 +62,8 @@ class Painter(nn.Module):
     `kind` 1 doubles the map with ConvT 4x4, kind 2 with nearest upsampling and Conv 3x3; both normalise by batch and
     use LeakyReLU. `label` says how the class enters: "norm" (an embedding beside the latent, and gain and shift of
     every normalisation), "concat" (the embedding alone) or "multiply" (the latent times the embedding), the last two
-    being the document's. The latent passes a dense layer first, so it is not drowned by the label.
+    being the document's. The latent passes a dense layer first, so it is not drowned by the label. With `linear` a
+    linear map of the latent is added to the image, and the sum is cut to the range instead of bent by tanh.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Painter(nn.Module):
         latent: int = 128,
         features: int = 32,
         label: Literal["norm", "concat", "multiply"] = "norm",
+        linear: bool = False,
     ) -> None:
         super().__init__()
         stages = halvings(height, width)
@@ -82,6 +89,7 @@ class Painter(nn.Module):
         self.dense = nn.Linear(joint, sizes[0] * self.base[0] * self.base[1])
         self.norms = nn.ModuleList(_norm(size, classes, label) for size in sizes)
         self.rises = nn.ModuleList(_rise(a, b, kind) for a, b in zip(sizes, [*sizes[1:], channels], strict=True))
+        self.linear = nn.Linear(latent, channels * height * width) if linear else None
 
     def forward(self, latent_BZ: Tensor, label_B: Tensor) -> Tensor:
         told_BZ = self.embedding(label_B)
@@ -90,7 +98,9 @@ class Painter(nn.Module):
         for norm, rise in zip(self.norms, self.rises, strict=True):
             normed_BCHW = norm(x_BCHW, label_B) if isinstance(norm, LabelledNorm) else norm(x_BCHW)
             x_BCHW = rise(F.leaky_relu(normed_BCHW, LEAK))
-        return torch.tanh(x_BCHW)
+        if self.linear is None:
+            return torch.tanh(x_BCHW)
+        return cut(x_BCHW + self.linear(latent_BZ).view_as(x_BCHW))
 
 
 class Critic(nn.Module):
