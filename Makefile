@@ -18,7 +18,9 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 demo: $(READY)
-	$(BIN)/augury study 'phantom:brain?n=600&size=64' --out demo/study --preset quick --budget 4m
+	$(BIN)/augury study 'phantom:brain?n=600&size=32' --out demo/study --preset quick --size 32 --generators cvae \
+	  --arms real,sequential:cvae:0.5,mixed:cvae:0.5,generated:cvae,shuffled:cvae:0.5,labels:0.25,labels:0.5 \
+	  --set steps=150 --set cvae.steps=500
 	@echo "open demo/study/report.html"
 
 check: $(READY)

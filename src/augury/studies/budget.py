@@ -30,7 +30,8 @@ from augury.training import Run
 
 START = 9.0  # seconds until a worker has imported everything
 PREPARING = 0.003  # seconds an image until the store stands
-FINISH = 30.0  # seconds for intervals, the refitted model and the report
+FINISH = 4.0  # seconds for the report, and for the intervals of
+AN_ARM = 2.0
 CONTENTION = 1.15  # two processes on two cores share caches and memory (measured)
 LEAST_STEPS = 0.35  # of the preset's steps; below this the reference itself would not be a fair one
 SIZES = (32, 28)
@@ -101,9 +102,8 @@ def estimate(plan: Plan, manifest: Manifest, costs: Costs) -> float:
     graph = build(plan, manifest, costs)
     work = sum(step.cost for step in graph.steps.values())
     heaviest = max((step.cost for step in graph.steps.values()), default=0.0)
-    refit = 1.6 * _chain(plan, costs)
     waves = work / plan.workers + (heaviest / 2 if plan.workers > 1 else 0.0)
-    return waves + refit + FINISH + (START if plan.workers > 1 else 0.0)
+    return waves + _chain(plan, costs) + FINISH + AN_ARM * len(plan.arms) + (START if plan.workers > 1 else 0.0)
 
 
 def _chain(plan: Plan, costs: Costs) -> float:
