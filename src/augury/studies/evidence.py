@@ -160,6 +160,10 @@ def _contrasts(table: Predictions, arms: tuple[Arm, ...], space: Workspace) -> d
             table, reference=REFERENCE, controls=controls, metric=plan.metric,
             smallest_effect=plan.smallest_effect, seed=plan.seed,
         )  # fmt: skip
+    groups = len({sample.group for sample in space.manifest})
+    for found in judged.values():  # of one split only a part was tested: what is needed is said of the whole set
+        if found["patients_needed"]:
+            found["patients_needed"] = round(found["patients_needed"] * groups / found["difference"]["n"])
     return judged
 
 

@@ -23,8 +23,7 @@ def headline(facts: Mapping[str, Any], arm: Arm) -> dict[str, str]:
     found = facts["contrasts"][arm.id]
     sentence = f"{arm.phrase} {SAYS[found['verdict']]} on these images"
     if found["verdict"] == "INCONCLUSIVE" and found.get("patients_needed"):
-        groups = facts["data"]["labelled_groups"]
-        needed = round(found["patients_needed"] * groups / found["difference"]["n"])  # one split tests a part of them
+        needed, groups = found["patients_needed"], facts["data"]["labelled_groups"]
         if needed < 20 * groups:
             sentence += f"; about {needed:,} patients in place of {groups:,} would decide it"
     return {"arm": arm.id, "verdict": found["verdict"], "sentence": sentence + "."}
