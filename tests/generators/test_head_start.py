@@ -51,7 +51,7 @@ def test_latents_beyond_the_rank_are_empty_not_noise(n: int, rank: int) -> None:
 
 def test_a_coder_starts_better_than_the_mean_image() -> None:
     train = mixtures(300, rank=6)
-    config = CVAEConfig(latent=6, features=8, texture=0.0)
+    config = CVAEConfig(latent=6, features=8, texture=0.0, head_start=True)
     with RUN.seeded("networks"):
         nets = build(config, Shape(channels=1, height=16, width=16, classes=2)).eval()
     start(nets, principal(train, latent=6, run=RUN))

@@ -2,7 +2,7 @@
 
 The document's CVAE sums the reconstruction over pixels, adds the full KL and samples the unit normal: `beta=1`,
 `warm_up=0`, `sharpness=0`, `head_start=False`, `prior="normal"`, `texture=0`, `reconstruction="bce"`. Here the KL is
-small and warmed up, neighbouring pixels must differ as they do in the real image, the networks begin as principal
+small and warmed up, neighbouring pixels must differ as they do in the real image, the networks may begin as principal
 components, a mixture is fitted to each class's codes, and a sample is a draw of p(x | z), not its mean: images without
 the grain of real ones teach a classifier to expect none.
 
