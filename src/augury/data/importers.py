@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from augury.data.duplicates import group
 from augury.data.fingerprints import Fingerprints
 from augury.data.in_order import Progress
-from augury.data.listing import Listing, Row, list_archive, list_folders
+from augury.data.layouts import list_path
+from augury.data.listing import Listing, Row
 from augury.data.sample import Manifest, Sample
 from augury.data.scan import Scan, scan
 from augury.data.table import list_table
@@ -27,18 +28,19 @@ def load(
     *,
     no_patients: bool = False,
     classes: Sequence[str] | None = None,
+    layout: str | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
-    """The images that `data` names: a folder with a manifest.csv, a CSV, a folder of class folders, a MedMNIST .npz
-    or "phantom:KIND?n=600&seed=3".
+    """The images that `data` names: a path in any of `data.layouts.LAYOUTS`, or "phantom:KIND?n=600&seed=3".
 
     Every image is decoded once, by all cores, and remembered until a file changes. `no_patients` is the user's word
     that images without a patient may be taken for patients of their own; without it such a set is Refused. `classes`
-    fixes names and order of the classes (of a model, say): any other label is then a UserError. `progress` is called
+    fixes names and order of the classes (of a model, say): any other label is then a UserError. `layout` names the
+    layout; None: it is recognised. `progress` is called
     with the number of decoded images and of all. What cannot be decoded is in `unreadable`; UserError where nothing
     can, and for a listing that is wrong.
     """
-    return load_with_fingerprints(data, no_patients=no_patients, classes=classes, progress=progress)[0]
+    return load_with_fingerprints(data, no_patients=no_patients, classes=classes, layout=layout, progress=progress)[0]
 
 
 def load_with_fingerprints(
@@ -46,10 +48,11 @@ def load_with_fingerprints(
     *,
     no_patients: bool = False,
     classes: Sequence[str] | None = None,
+    layout: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[Manifest, Fingerprints]:
     """As `load`, with the fingerprints in the order of the samples."""
-    listing = _list(data)
+    listing = _list(data, layout=layout)
     _check_labels(listing, classes=classes)
     patients_known = _check_patients(listing, no_patients=no_patients)
     seen = scan(listing.rows, progress=progress)
@@ -72,30 +75,11 @@ def load_with_fingerprints(
     return manifest, seen.prints
 
 
-def _list(data: str | Path) -> Listing:
+def _list(data: str | Path, *, layout: str | None) -> Listing:
     text = str(data)
     if text.startswith(PHANTOM):
         return _list_phantom(text)
-    path = Path(text).expanduser().absolute()
-    kind = _kind(path, text)
-    return kind(path)
-
-
-def _kind(path: Path, text: str) -> Callable[[Path], Listing]:
-    if path.is_dir():
-        return _list_folder
-    if not path.exists():
-        raise UserError(f"there is no {text!r}; expected a folder, a .csv, an .npz or phantom:brain: check the path")
-    if path.suffix.lower() == ".npz":
-        return list_archive
-    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        return list_table
-    raise UserError(f"{text!r} is a file; expected a folder, a .csv or an .npz: name the folder that holds the images")
-
-
-def _list_folder(folder: Path) -> Listing:
-    table = folder / "manifest.csv"
-    return list_table(table) if table.exists() else list_folders(folder)
+    return list_path(Path(text).expanduser().absolute(), layout=layout)
 
 
 def _list_phantom(text: str) -> Listing:
@@ -168,8 +152,9 @@ def _samples(rows: Sequence[Row], seen: Scan, *, classes: tuple[str, ...]) -> tu
     return tuple(
         Sample(
             row=row.name, id=seen.prints.id_N[i], patient=patients[i], group=groups[i], image=row.image,
-            member=row.member, label=None if row.label is None else index[row.label], masks=row.masks, eye=row.eye,
-            modality=row.modality, text=row.text, split=row.split, meta=row.meta, origin=row.origin, source=row.source,
+            member=row.member, label=None if row.label is None else index[row.label], masks=row.masks, boxes=row.boxes,
+            eye=row.eye, modality=row.modality, text=row.text, split=row.split, meta=row.meta,
+            origin=row.origin, source=row.source,
         )
         for i, row in enumerate(rows)
     )  # fmt: skip

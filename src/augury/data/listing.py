@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from augury.data import medmnist
-from augury.data.sample import Unreadable
+from augury.data.sample import Box, Unreadable
 from augury.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -33,6 +33,7 @@ class Row:
     label: str | None = None
     patient: str | None = None
     masks: Mapping[str, Path] = field(default_factory=dict)
+    boxes: tuple[Box, ...] = ()
     eye: str | None = None
     modality: str | None = None
     text: str | None = None
