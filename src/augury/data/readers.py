@@ -6,8 +6,8 @@ to be changed (palette, CMYK, alpha, EXIF orientation) is said in `Picture.notes
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,11 +55,15 @@ class UnreadableImage(UserError):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Picture:
-    """Decoded pixels, the bytes of the file (0 for a member of an archive), and what had to be changed."""
+    """Decoded pixels, the bytes of the file (0 for a member of an archive), and what had to be changed.
+
+    `notes` say it to people; `applied` to programs: facts such as a slope, a window and where it came from.
+    """
 
     pixels: NDArray[Any]
     file_size: int = 0
     notes: tuple[str, ...] = ()
+    applied: Mapping[str, str] = field(default_factory=dict)
 
 
 def decode(path: Path, member: str | None = None, *, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
