@@ -30,11 +30,11 @@ from augury.metrics.classification import METRICS
 from augury.metrics.fidelity import kid
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.phases import Phase, Source
+from augury.studies.planner import GENERATOR_STEPS
 from augury.training import Run
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "brain_tumor_mri"
 SIDE, FOLDS, CLASSIFIER_STEPS = 32, 5, 900
-STEPS = {"cgan": 1500, "wgan_gp": 900, "cvae": 1500}
 
 
 def fold(number: int) -> tuple[Pairs, Pairs]:
@@ -122,13 +122,13 @@ def main(arguments: argparse.Namespace) -> None:
         if not stands(arguments.out, "real", seed):
             add(arguments.out, {"method": "real", "seed": seed, "generated": score(real, test)})
         for method in todo:
-            steps = arguments.steps or STEPS[method]
+            steps = arguments.steps or GENERATOR_STEPS[method]
             add(arguments.out, row(method, seed, train, test, real=real, steps=steps))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--methods", nargs="+", default=list(STEPS), choices=list(STEPS))
+    parser.add_argument("--methods", nargs="+", default=list(GENERATOR_STEPS), choices=list(GENERATOR_STEPS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--steps", type=int, default=None, help="of every generator; left out: each method's own")
     parser.add_argument("--out", type=Path, default=Path("generated_only.jsonl"))

@@ -25,8 +25,9 @@ from augury.conditions.pairs import Pairs, to_unit
 from augury.data.phantoms.brain import BrainConfig, render
 from augury.data.phantoms.phantom import Phantom
 from augury.generators import GENERATORS
+from augury.studies.planner import GENERATOR_STEPS
 from augury.training import Run
-from generated_only import STEPS, add, shape_of, stands
+from generated_only import add, shape_of, stands
 
 DETECTOR_STEPS = 1200
 PASS = 0.05  # share of tumour-free images that may pass the threshold
@@ -98,7 +99,7 @@ def main(arguments: argparse.Namespace) -> None:
         if stands(arguments.out, method, 0):
             continue
         made, config = GENERATORS[method]
-        steps = arguments.steps or STEPS[method]
+        steps = arguments.steps or GENERATOR_STEPS[method]
         generator = made(config(), shape_of(pairs)).fit(pairs, Run(seed=0, steps=steps, batch=64))
         drawn_N = response(net, generator.sample(pairs.condition, seed=1))
         area = roc_auc_score(train.label_N != free, drawn_N)
@@ -107,7 +108,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--methods", nargs="+", default=list(STEPS), choices=list(STEPS))
+    parser.add_argument("--methods", nargs="+", default=list(GENERATOR_STEPS), choices=list(GENERATOR_STEPS))
     parser.add_argument("--steps", type=int, default=None, help="of every generator; left out: each method's own")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--difficulty", type=float, default=0.3)

@@ -24,8 +24,8 @@ from augury.training import Run
 SHAPE = Shape(channels=1, height=16, width=16, classes=2)
 SMALL = Networks(latent=16, generator_features=24, critic_features=24)
 SETTINGS: dict[str, dict[str, Any]] = {
-    "cgan": {"networks": SMALL, "game": Game(generator_rate=1e-3, critic_rate=1e-3, half_life=20)},
-    "wgan_gp": {"networks": SMALL, "game": Game(generator_rate=1e-3, critic_rate=1e-3, half_life=20, critic_steps=2)},
+    "cgan": {"networks": SMALL, "game": Game(generator_rate=1e-3, critic_rate=1e-3)},
+    "wgan_gp": {"networks": SMALL, "game": Game(generator_rate=1e-3, critic_rate=1e-3, critic_steps=2)},
     "cvae": {"latent": 16, "features": 16},
 }
 STEPS = {"cgan": 100, "wgan_gp": 100, "cvae": 150}

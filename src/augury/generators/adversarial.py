@@ -67,17 +67,18 @@ class Game:
     generator_rate: float = 5e-4  # Adam's learning rates
     critic_rate: float = 5e-4
     betas: tuple[float, float] = (0.5, 0.99)
-    anchor: float = 10.0  # weight of drawing training images from their codes, per pixel; 0 turns it off
-    half_life: float = 300.0  # of the painter's moving average, in steps; samples come from the average
+    anchor: float = 40.0  # weight of drawing training images from their codes, per pixel; 0 turns it off
+    half_life: float = 0.08  # of the painter's moving average, a share of all steps; samples come from the average
     jitter: float = 1.0  # strength of the differentiable augmentation; 0 turns it off
     mirror: bool = False  # also left-right; only where an image has no side
     mismatch: float = 0.0  # weight of real images under a wrong label, which the critic must reject (Reed 2016)
 
     def __post_init__(self) -> None:
-        if self.critic_steps < 1 or self.half_life <= 0:
+        if self.critic_steps < 1:
+            raise UserError(f"game.critic_steps={self.critic_steps}: expected at least 1; try 1")
+        if not 0 < self.half_life <= 1:
             raise UserError(
-                f"game.critic_steps={self.critic_steps}, game.half_life={self.half_life}: expected at least 1 and"
-                " more than 0; try 1 and 300"
+                f"game.half_life={self.half_life}: expected a share of all steps, more than 0 and at most 1; try 0.08"
             )
         for name in ("jitter", "mismatch", "anchor"):
             if not 0 <= getattr(self, name) < math.inf:
@@ -134,7 +135,7 @@ def play(networks: Networks, game: Game, rules: Rules, *, train: Pairs, shape: S
     duel = Duel(game, rules, nets=nets, classes=shape.classes)
     if game.anchor:
         duel.tie(train, latent=networks.latent, run=run)
-    ema = Ema(duel.painter, half_life=game.half_life)
+    ema = Ema(duel.painter, half_life=max(1.0, game.half_life * run.steps))
     parts: dict[str, Stateful] = {"painter": duel.painter, "critic": duel.critic, "ema": ema}
     for _ in run.loop(**parts, first=duel.first, second=duel.second):
         duel.step(train, run)

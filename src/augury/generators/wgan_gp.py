@@ -26,7 +26,7 @@ class WGANGPConfig:
     """What the networks are, how they play, and how steep the critic may be."""
 
     networks: Networks = field(default_factory=Networks)
-    game: Game = field(default_factory=lambda: Game(critic_steps=2))
+    game: Game = field(default_factory=Game)
     penalty: float = 10.0  # lambda
     penalty_share: float = 0.5  # of the images that the penalty is taken at: its second derivative is half of the cost
     drift: float = 1e-3  # weight of the squared real score: the critic is defined up to a constant (Karras 2018)
@@ -42,7 +42,7 @@ class WGANGP(Generator):
     """Conditional WGAN-GP over class labels."""
 
     method: ClassVar[str] = "wgan_gp"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     def __init__(self, config: WGANGPConfig, shape: Shape) -> None:
         self.config, self.shape = config, shape

@@ -31,13 +31,14 @@ from augury.generators.generator import Generator
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.phases import Phase, Source
 from augury.studies.cards import model_card, sample_sheet
+from augury.studies.planner import GENERATOR_STEPS
 from augury.training import Run
 
 Progress = Callable[[str, int, int], None]  # stage, done, in all
 Note = Callable[[str], None]
 
 # What takes a few minutes on two cores at 32 pixels.
-STEPS = {"cgan": 3000, "wgan_gp": 1500, "cvae": 3000, "classifier": 900}
+STEPS = {**GENERATOR_STEPS, "classifier": 900}
 SIZES = {"classifier": (64, 64)}
 _PREDICTORS = {"classifier": (Classifier, ClassifierConfig)}
 
