@@ -41,6 +41,7 @@ def test_an_empty_folder(name: str, augury: Augury, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_folder_that_is_not_there(name: str, augury: Augury, tmp_path: Path) -> None:
     augury(*command(name, tmp_path / "nowhere", tmp_path / "out")).expect_one_line("there is no", "nowhere")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_single_image_instead_of_a_set(augury: Augury, classes: Path) -> None:

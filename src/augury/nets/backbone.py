@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ class Backbone(nn.Module):
         import timm  # 4 CPU seconds, for those only who ask for it
 
         if name not in timm.list_models():
-            near = ", ".join(timm.list_models(f"*{name[:8]}*")[:5])
-            raise ValueError(f"timm has no backbone {name!r}; expected small or one of timm's, such as {near}")
+            near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.0)
+            raise ValueError(
+                f"timm has no backbone {name!r}; expected small or one of timm's, such as {', '.join(near)}"
+            )
         overlay = None if file is None else {"file": str(file)}
         try:
             self.net: nn.Module = timm.create_model(

@@ -37,7 +37,7 @@ def run_study(study: Study, *, progress: Progress | None = None, note: Note | No
 
     Raises UserError for anything that the user can mend, Refused for a claim that the data cannot carry.
     """
-    make_folder(study.out)
+    make_folder(study.out)  # a folder that cannot be written is told before hours of work
     started = time.monotonic()
     with _alone(study.out):
         reading = None if progress is None else lambda done, total: progress("reading images", done, total)
@@ -220,10 +220,16 @@ def _describe_environment(out: Path, space: Workspace) -> None:
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Hold the study's folder; another process in it is told to wait."""
+    """Hold the study's folder; another process in it is told to wait. A mistake leaves no folder with nothing in it."""
     with (out / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(f"another augury works in {out}; expected to be alone; wait for it, or stop it") from error
-        yield
+        try:
+            yield
+        except UserError:
+            if [path.name for path in out.iterdir()] == [".lock"]:
+                (out / ".lock").unlink()
+                out.rmdir()
+            raise
