@@ -30,9 +30,9 @@ def is_deep(image: Image.Image) -> bool:
     return False
 
 
-def decode(path: Path, image: Image.Image) -> NDArray[np.uint16]:
-    """All channels, alpha too, upright: (H, W, C) with C 2, 3 or 4, uint16. ValueError for other kinds."""
-    pixels = _tiff(path, image) if isinstance(image, TiffImagePlugin.TiffImageFile) else _png(path)
+def decode(path: Path, image: Image.Image, *, page: int = 0) -> NDArray[np.uint16]:
+    """All channels (of one page of a TIFF), alpha too, upright: (H, W, C) with C 2 to 4, uint16. ValueError else."""
+    pixels = _tiff(path, image, page=page) if isinstance(image, TiffImagePlugin.TiffImageFile) else _png(path)
     if pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] not in (2, 3, 4):
         raise ValueError(
             f"pixels of {pixels.dtype} {pixels.shape}; expected 16 bits, grey or RGB, with or without alpha"
@@ -67,15 +67,15 @@ def _grey_alpha_png(content: bytes) -> NDArray[Any]:
     return pixels
 
 
-def _tiff(path: Path, image: TiffImagePlugin.TiffImageFile) -> NDArray[Any]:
+def _tiff(path: Path, image: TiffImagePlugin.TiffImageFile, *, page: int) -> NDArray[Any]:
     import tifffile
 
     if image.tag_v2.get(_PHOTOMETRIC) not in _PLAIN:
         raise ValueError("16-bit colours other than RGB; save it as RGB")
     with tifffile.TiffFile(path) as file:
-        page = file.pages[0]
-        pixels: NDArray[Any] = np.asarray(page.asarray())
-        separate = int(getattr(page, "planarconfig", 1)) == 2
+        found = file.pages[page]
+        pixels: NDArray[Any] = np.asarray(found.asarray())
+        separate = int(getattr(found, "planarconfig", 1)) == 2
     return np.moveaxis(pixels, 0, -1) if separate else pixels
 
 

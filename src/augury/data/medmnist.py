@@ -6,15 +6,19 @@ N images, H height, W width.
 from __future__ import annotations
 
 import functools
+import math
 import threading
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from augury.data import limits
 from augury.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -98,11 +102,22 @@ def _array(path: Path, name: str) -> NDArray[Any]:
 def _decompressed(path: str, name: str, state: tuple[int, int]) -> NDArray[Any]:
     del state  # only a part of the key: a file that changed is read again
     try:
+        _check_unfolded(Path(path), name)
         with np.load(path, allow_pickle=False) as arrays:
             loaded: NDArray[Any] = arrays[name]
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
+    except (ValueError, EOFError, OSError, MemoryError, zlib.error, zipfile.BadZipFile, KeyError) as error:
         raise UserError(
             f"{Path(path).name!r}: the array {name} cannot be read ({error}); expected plain numbers: fetch it again"
         ) from error
     loaded.flags.writeable = False
     return loaded
+
+
+def _check_unfolded(path: Path, name: str) -> None:
+    """By the array's own header: the archive's directory may lie, and NumPy would ask for the memory at once."""
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(file)
+        packed = archive.getinfo(f"{name}.npy").compress_size
+    limits.check_unfolded(math.prod(shape) * dtype.itemsize, compressed=min(packed, path.stat().st_size))

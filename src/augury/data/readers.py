@@ -1,13 +1,17 @@
 """From a file to pixels: (H, W) or (H, W, 3), uint8 or uint16. H height, W width.
 
 The content decides what a file is, never its name. One channel stays one channel and 16 bits stay 16 bits; what had
-to be changed (palette, CMYK, alpha, EXIF orientation) is said in `Picture.notes`.
+to be changed (palette, CMYK, alpha, EXIF orientation) is said in `Picture.notes`. DICOM and NIfTI have rules of their
+own: `dicom.greys` and `nifti`.
+
+A file of many images is read by a member, counted from 0: "frame/3" of a DICOM, "page/2" of a TIFF, "slice/2/17" of a
+NIfTI (axis, index; and of a fourth dimension "slice/2/17/0"), "train_images/17" of a MedMNIST .npz.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,13 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from augury.data import deep_colour, medmnist
+from augury.data import deep_colour, limits, medmnist
+from augury.data.limits import MAX_PIXELS as MAX_PIXELS
+from augury.data.limits import MIN_SIDE as MIN_SIDE
+from augury.data.picture import Picture as Picture
+from augury.data.picture import UnreadableImage as UnreadableImage
 from augury.errors import UserError
 
 REVISION = 1  # raised whenever the pixels of some file would come out otherwise
-MAX_PIXELS = 100_000_000
-MIN_SIDE = 8  # below it nothing can be seen, and such files are trackers or accidents
 BUFFER = 1 << 18  # bytes: most files then cost one read
+FRAME, PAGE, SLICE = "frame", "page", "slice"  # how the members of DICOM, TIFF and NIfTI files begin
 
 ALPHA = "had an alpha channel, which was dropped"
 PALETTE = "had a palette, which was resolved"
@@ -43,45 +50,29 @@ _OTHERS = {
     b"RIFF": "a WebP or another RIFF file",
     b"%PDF": "a PDF",
     b"PK\x03\x04": "a zip archive",
-    b"\x1f\x8b": "a gzip archive",
     b"\0\0\0\x0cjP": "a JPEG 2000",
     b"version https://git-lfs": "a Git LFS pointer, so the file itself was not fetched",
 }
 
 
-class UnreadableImage(UserError):
-    """A file that cannot be decoded. The text is the reason alone; whoever lists files adds the name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Picture:
-    """Decoded pixels, the bytes of the file (0 for a member of an archive), and what had to be changed.
-
-    `notes` say it to people; `applied` to programs: facts such as a slope, a window and where it came from.
-    """
-
-    pixels: NDArray[Any]
-    file_size: int = 0
-    notes: tuple[str, ...] = ()
-    applied: Mapping[str, str] = field(default_factory=dict)
-
-
-def decode(path: Path, member: str | None = None, *, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
+def decode(path: Path, member: str | None = None, *, max_pixels: int | None = None) -> NDArray[Any]:
     """Pixels of one image: (H, W) or (H, W, 3), uint8 or uint16.
 
-    Reads PNG, JPEG, TIFF and BMP; with `member` ("train_images/17") an image of a MedMNIST .npz.
-    Raises UnreadableImage with the reason; an image of more than `max_pixels` is refused by its header alone.
+    Reads PNG, JPEG, TIFF, BMP, DICOM, NIfTI and MedMNIST's .npz; `member` names one image of a file that holds many.
+    Raises UnreadableImage with the reason; an image of more than `max_pixels` (None: $AUGURY_MAX_PIXELS, else 100
+    million) is refused by its header alone.
     """
     return read(path, member, max_pixels=max_pixels).pixels
 
 
-def read(path: Path, member: str | None = None, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def read(path: Path, member: str | None = None, *, max_pixels: int | None = None) -> Picture:
     """As `decode`, with what had to be changed."""
+    limit = limits.max_pixels() if max_pixels is None else max_pixels
     try:
-        if member is not None:
-            return _checked(Picture(pixels=medmnist.image(path, member)), max_pixels=max_pixels)
+        if member is not None and member.partition("/")[0] not in (FRAME, PAGE, SLICE):
+            return _checked(Picture(pixels=medmnist.image(path, member)), max_pixels=limit)
         with path.open("rb", buffering=BUFFER) as file:
-            return _checked(_read_file(file, path, max_pixels=max_pixels), max_pixels=max_pixels)
+            return _checked(_read_file(file, path, member, max_pixels=limit), max_pixels=limit)
     except UserError:
         raise
     except FileNotFoundError as error:
@@ -96,22 +87,83 @@ def read(path: Path, member: str | None = None, *, max_pixels: int = MAX_PIXELS)
         raise UnreadableImage(f"is damaged or truncated ({_one_line(error)})") from error
 
 
-def _read_file(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
-    start = file.read(256)
+def kind_of(start: bytes) -> str:
+    """What a file is by its first 352 bytes: "dicom", "nifti", "gzip", "tiff", "image" or "" for anything else.
+
+    >>> kind_of(bytes(128) + b"DICM"), kind_of(b"BM"), kind_of(b"words")
+    ('dicom', 'image', '')
+    """
     opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
+    if start[128:132] == b"DICM" or (opener is None and _bare_dicom(start)):
+        return "dicom"
+    if start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0"):
+        return "nifti"
     if opener is None:
-        raise UnreadableImage(f"{_what_else(start)}; expected PNG, JPEG, TIFF or BMP")
+        return "gzip" if start.startswith(b"\x1f\x8b") else ""
+    return "tiff" if opener is TiffImagePlugin.TiffImageFile else "image"
+
+
+def _bare_dicom(start: bytes) -> bool:
+    """A first element of group 2 or 8, as DICOM has it without its preamble; little- or big-endian."""
+    if len(start) < 12 or not (start[:3] == b"\0\x08\0" or (start[0] in (2, 8) and start[1] == 0)):
+        return False
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    return explicit or (start[3] == 0 and start[6:8] == b"\0\0" and start[0] == 8)
+
+
+def _read_file(file: BinaryIO, path: Path, member: str | None, *, max_pixels: int) -> Picture:
+    start = file.read(352)
     size = file.seek(0, 2)
     file.seek(0)
+    kind = kind_of(start)
+    if kind == "dicom":
+        from augury.data.dicom import frames  # pydicom takes a while to import, and few sets need it
+
+        picture = frames.read(file, frame=_index(member, FRAME), max_pixels=max_pixels)
+    elif kind in ("nifti", "gzip"):
+        from augury.data import nifti  # as does nibabel
+
+        picture = nifti.read(path, member, max_pixels=max_pixels)
+    elif kind in ("tiff", "image"):
+        picture = _read_image(file, path, start, member, max_pixels=max_pixels)
+    else:
+        raise UnreadableImage(f"{_what_else(start)}; expected PNG, JPEG, TIFF, BMP, DICOM or NIfTI")
+    return replace(picture, file_size=size if member is None else 0)
+
+
+def _index(member: str | None, kind: str) -> int | None:
+    """The number of a member of this kind, None without a member; UnreadableImage for one of another kind."""
+    if member is None:
+        return None
+    name, _, index = member.partition("/")
+    if name != kind or not index.isascii() or not index.isdigit():
+        raise UnreadableImage(f"has no {member!r}; expected a member such as '{kind}/0'")
+    return int(index)
+
+
+def _read_image(file: BinaryIO, path: Path, start: bytes, member: str | None, *, max_pixels: int) -> Picture:
+    opener = next(opener for magic, opener in _OPENERS.items() if start.startswith(magic))
+    page = _index(member, PAGE)
     with opener(file) as image:
-        _check_size(image.height, image.width, max_pixels=max_pixels)
-        if getattr(image, "n_frames", 1) > 1 and isinstance(image, TiffImagePlugin.TiffImageFile):
-            raise UnreadableImage(f"holds {image.n_frames} pages; expected one image a file: save the pages apart")
+        limits.check_size(image.height, image.width, limit=max_pixels)
+        _turn_to(image, page)
+        limits.check_size(image.height, image.width, limit=max_pixels)
         if deep_colour.is_deep(image):
-            pixels, notes = _without_alpha(deep_colour.decode(path, image))
+            pixels, notes = _without_alpha(deep_colour.decode(path, image, page=page or 0))
         else:
             pixels, notes = _pixels(image)
-    return Picture(pixels=pixels, file_size=size, notes=notes)
+    return Picture(pixels=pixels, notes=notes)
+
+
+def _turn_to(image: ImageFile.ImageFile, page: int | None) -> None:
+    """Open the page of a TIFF; one that holds several is never read without saying which."""
+    if page is None and isinstance(image, TiffImagePlugin.TiffImageFile) and image.n_frames > 1:
+        raise UnreadableImage(f"holds {image.n_frames} pages; expected one of them, such as the member 'page/0'")
+    if page:
+        try:
+            image.seek(page)
+        except EOFError as error:
+            raise UnreadableImage(f"has no page {page}; expected 0 to {getattr(image, 'n_frames', 1) - 1}") from error
 
 
 def _pixels(image: ImageFile.ImageFile) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -176,24 +228,15 @@ def _without_alpha(pixels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]
 
 def _checked(picture: Picture, *, max_pixels: int) -> Picture:
     pixels = picture.pixels
-    _check_size(pixels.shape[0], pixels.shape[1], max_pixels=max_pixels)
+    limits.check_size(pixels.shape[0], pixels.shape[1], limit=max_pixels)
     if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim not in (2, 3):
         raise UnreadableImage(f"has pixels of {pixels.dtype} {pixels.shape}; expected 8 or 16 bits, grey or colour")
     return picture
 
 
-def _check_size(height: int, width: int, *, max_pixels: int) -> None:
-    if min(height, width) < MIN_SIDE:
-        raise UnreadableImage(f"is only {width}x{height} pixels; expected at least {MIN_SIDE}x{MIN_SIDE}")
-    if height * width > max_pixels:
-        raise UnreadableImage(f"has {width}x{height} pixels; expected at most {max_pixels:,} in all: scale it down")
-
-
 def _what_else(start: bytes) -> str:
     if not start:
         return "the file is empty"
-    if start[128:132] == b"DICM":
-        return "is a DICOM file"
     known = next((what for magic, what in _OTHERS.items() if start.startswith(magic)), None)
     if known is not None:
         return f"is {known}"

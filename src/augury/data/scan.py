@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from augury.data import fingerprints, readers
+from augury.data import fingerprints, limits, readers
 from augury.data.cache import atomic_folder, cache_folder
 from augury.data.fingerprints import Fingerprint, Fingerprints, fingerprint
 from augury.data.in_order import Progress, map_in_order
@@ -86,7 +86,7 @@ def _digest(rows: Sequence[Row]) -> str:
     state = functools.lru_cache(maxsize=8)(_state)
     files = [[row.name, row.member, *state(row.image)] for row in rows]
     revisions = [REVISION, readers.REVISION, fingerprints.REVISION]
-    return digest_of({"revisions": revisions, "files": files})
+    return digest_of({"revisions": revisions, "most": limits.max_pixels(), "files": files})
 
 
 def _state(path: Path) -> tuple[str, int, int]:
