@@ -58,9 +58,10 @@ def read_facts(path: Path, relative: PurePath, *, key: bytes) -> Facts:
 def hidden(relative: PurePath, identifiers: tuple[str, ...], *, key: bytes) -> str:
     """A relative path whose parts with an identifier in them are replaced by hashes of these parts.
 
-    Where the header could not be read, nothing is known of its identifiers: then only parts such as "IM0001" are kept.
+    `identifiers` are letters and digits alone, in lower case. Where the header could not be read, there are none: then
+    only parts such as "IM0001" are kept.
 
-    >>> hidden(PurePath("cat/DOE^JANE/IM1.dcm"), ("Doe^Jane",), key=b"salt").count("~")
+    >>> hidden(PurePath("cat/DOE^JANE/IM1.dcm"), ("doejane",), key=b"salt").count("~")
     1
     """
     parts = [
