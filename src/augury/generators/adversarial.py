@@ -67,7 +67,7 @@ class Game:
     generator_rate: float = 5e-4  # Adam's learning rates
     critic_rate: float = 5e-4
     betas: tuple[float, float] = (0.5, 0.99)
-    anchor: float = 40.0  # weight of drawing training images from their codes, per pixel; 0 turns it off
+    anchor: float = 10.0  # weight of drawing training images from their codes, per pixel; 0 turns it off
     half_life: float = 0.08  # of the painter's moving average, a share of all steps; samples come from the average
     jitter: float = 1.0  # strength of the differentiable augmentation; 0 turns it off
     mirror: bool = False  # also left-right; only where an image has no side

@@ -30,7 +30,7 @@ class CGANConfig:
     """What the networks are, how they play, and by which loss."""
 
     networks: Networks = field(default_factory=Networks)
-    game: Game = field(default_factory=lambda: Game(anchor=100.0))
+    game: Game = field(default_factory=Game)
     loss: Literal["nonsaturating", "hinge", "bce"] = "nonsaturating"
     r1: float = 0.005  # weight of the squared slope at real images; 0 turns it off
     r1_every: int = 8  # steps between two penalties

@@ -26,7 +26,7 @@ class WGANGPConfig:
     """What the networks are, how they play, and how steep the critic may be."""
 
     networks: Networks = field(default_factory=Networks)
-    game: Game = field(default_factory=Game)
+    game: Game = field(default_factory=lambda: Game(anchor=40.0))
     penalty: float = 10.0  # lambda
     penalty_share: float = 0.5  # of the images that the penalty is taken at: its second derivative is half of the cost
     drift: float = 1e-3  # weight of the squared real score: the critic is defined up to a constant (Karras 2018)

@@ -35,7 +35,11 @@ def halvings(height: int, width: int) -> int:
 
 
 def cut(image_BCHW: Tensor) -> Tensor:
-    """The image cut to [-1, 1], with the gradient of the uncut one, so that no pixel is ever stuck (Bengio 2013)."""
+    """The image cut to [-1, 1], with the gradient of the uncut one (Bengio 2013).
+
+    Under tanh a pixel that the critic drove to the end of the range in the first steps stayed there, white in every
+    picture, since the slope is zero at both ends.
+    """
     return image_BCHW + (image_BCHW.clamp(-1.0, 1.0) - image_BCHW).detach()
 
 
@@ -63,7 +67,7 @@ class Painter(nn.Module):
     use LeakyReLU. `label` says how the class enters: "norm" (an embedding beside the latent, and gain and shift of
     every normalisation), "concat" (the embedding alone) or "multiply" (the latent times the embedding), the last two
     being the document's. The latent passes a dense layer first, so it is not drowned by the label. With `linear` a
-    linear map of the latent is added to the image, and the sum is cut to the range instead of bent by tanh.
+    linear map of the latent is added to the image. The picture is cut to the range, not bent by tanh: see `cut`.
     """
 
     def __init__(
@@ -98,9 +102,7 @@ class Painter(nn.Module):
         for norm, rise in zip(self.norms, self.rises, strict=True):
             normed_BCHW = norm(x_BCHW, label_B) if isinstance(norm, LabelledNorm) else norm(x_BCHW)
             x_BCHW = rise(F.leaky_relu(normed_BCHW, LEAK))
-        if self.linear is None:
-            return torch.tanh(x_BCHW)
-        return cut(x_BCHW + self.linear(latent_BZ).view_as(x_BCHW))
+        return cut(x_BCHW if self.linear is None else x_BCHW + self.linear(latent_BZ).view_as(x_BCHW))
 
 
 class Critic(nn.Module):
