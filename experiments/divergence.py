@@ -38,6 +38,7 @@ def config(generator: Any, critic: Any) -> WGANGPConfig:
             latent=128,
             generator_label="concat",
             critic_label="map",
+            last="tanh",
             generator_features=FEATURES,
             critic_features=FEATURES,
             dropout=0.25,

@@ -42,11 +42,12 @@ def test_every_pair_of_networks_trains(generator: Any, critic: Any, told: Any, s
         critic_features=4,
         generator_label=told,
         critic_label=shown,
+        last="tanh" if shown == "map" else "cut",
         dropout=0.25,
     )
     game = Game(anchor=10.0 * (told == "norm"))
     model = WGANGP(WGANGPConfig(networks=networks, game=game), SHAPE).fit(noise(), two_steps())
-    assert torch.isfinite(model.sample(noise().condition, seed=0)).all()
+    assert model.sample(noise().condition, seed=0).abs().max() <= 1  # and so is finite
 
 
 @pytest.mark.parametrize("loss", ["nonsaturating", "hinge", "bce"])

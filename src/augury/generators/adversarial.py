@@ -47,6 +47,7 @@ class Networks:
     critic_features: int = 32
     generator_label: Literal["norm", "concat", "multiply"] = "norm"
     critic_label: Literal["projection", "map"] = "projection"
+    last: Literal["cut", "tanh"] = "cut"  # how the generator keeps to the range; under tanh pixels may stay white
     components: int = 25  # at most, of each class's mixture of latents; without an anchor latents are unit normal
     dropout: float = 0.0  # of critic 1
     spectral: bool = False  # spectral norm in the critic
@@ -107,6 +108,7 @@ def build(networks: Networks, shape: Shape) -> nn.ModuleDict:
             latent=networks.latent,
             features=networks.generator_features,
             label=networks.generator_label,
+            last=networks.last,
         )
     except ValueError as error:
         raise UserError(f"{error}; prepare the images at such a size") from error

@@ -67,7 +67,8 @@ class Painter(nn.Module):
     use LeakyReLU. `label` says how the class enters: "norm" (an embedding beside the latent, and gain and shift of
     every normalisation), "concat" (the embedding alone) or "multiply" (the latent times the embedding), the last two
     being the document's. The latent passes a dense layer first, so it is not drowned by the label. With `linear` a
-    linear map of the latent is added to the image. The picture is cut to the range, not bent by tanh: see `cut`.
+    linear map of the latent is added to the image. `last` brings the picture into the range: see `cut`; "tanh" is the
+    document's.
     """
 
     def __init__(
@@ -82,8 +83,10 @@ class Painter(nn.Module):
         features: int = 32,
         label: Literal["norm", "concat", "multiply"] = "norm",
         linear: bool = False,
+        last: Literal["cut", "tanh"] = "cut",
     ) -> None:
         super().__init__()
+        self.last: Callable[[Tensor], Tensor] = cut if last == "cut" else torch.tanh
         stages = halvings(height, width)
         self.base = (height >> stages, width >> stages)
         self.label = label
@@ -102,7 +105,7 @@ class Painter(nn.Module):
         for norm, rise in zip(self.norms, self.rises, strict=True):
             normed_BCHW = norm(x_BCHW, label_B) if isinstance(norm, LabelledNorm) else norm(x_BCHW)
             x_BCHW = rise(F.leaky_relu(normed_BCHW, LEAK))
-        return cut(x_BCHW if self.linear is None else x_BCHW + self.linear(latent_BZ).view_as(x_BCHW))
+        return self.last(x_BCHW if self.linear is None else x_BCHW + self.linear(latent_BZ).view_as(x_BCHW))
 
 
 class Critic(nn.Module):
