@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from augury.data.candidates import candidates, parallel
+from augury.data.candidates import Thumbs, candidates
+from augury.data.cells import parallel
 from augury.data.duplicates import near_pairs
 from augury.data.fingerprints import Fingerprints, fingerprint
 
@@ -56,7 +57,8 @@ def main(count: int) -> None:
     wall, processor = wall + time.perf_counter() - began, processor + time.process_time() - used
     planted = range(100, count, 100)
     found = set(zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True))
-    tried = len(candidates(Fingerprints.of(prints).thumb_NHW, workers=workers))
+    thumbs = Thumbs(all_NHW=Fingerprints.of(prints).thumb_NHW, index_U=np.arange(count))
+    tried = len(candidates(thumbs, workers=workers))
     copies = sum((i - 1, i) in found for i in planted)
     print(f"{tried} candidates, {len(pairs)} confirmed, {copies} of {len(planted)} planted copies among them")
     print(

@@ -1,208 +1,194 @@
-"""Which few pairs of N images may be near duplicates: a perceptual code and one blocked sweep over all pairs.
+"""Which few pairs of N images may be near duplicates, without comparing all with all.
 
-The code of an image is the low part of the cosine transform of its texture. There a flip changes the sign of the odd
-coefficients and a transposition exchanges the axes, so that the products of the four parity classes give the best of
-all eight orientations from the arithmetic of two. Crops are met by coding every image through a few smaller views too.
+Three sieves, each finer and dearer than the one before: the cells of a perceptual code (cells.py), the code itself
+(codes.py), and the texture of 32 x 32 pixels slid over the other (shifts.py). What an image costs does not depend on
+how many there are, but for the look at the anchors (0.2 ms an image among a million).
 
-N images, V views, K coefficients an axis, D the parity-sorted coefficients, B a block of rows, C a block of columns.
+Held for every image: 234 bytes of code and 1,028 of texture. Thumbnails are read in blocks and may be memory-mapped.
+N images, B queries, V views, D coefficients, P pairs, h = w = 32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct
 
-from augury.data.registration import WHOLE, Floats, texture
+from augury.data.cells import BLOCK, Cells, build, parallel
+from augury.data.codes import best_fit, codes_of, detail, layout, similarity, views
+from augury.data.registration import WHOLE, Floats
+from augury.data.shifts import SIDE, packed, slid, small_textures
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-
-LOWEST, HIGHEST = 2.0, 12.0  # half-periods over the side: below lies what images of an organ share
-CODE_FINE, CODE_BROAD = 1.0, 4.0  # scales of the coded texture, pixels of the thumbnail
 CLOSE = 0.65  # codes that correlate less are no candidates (planted twins: 0.70 and more)
-EACH = 4  # candidates an image may name
-BLOCK = 256  # rows and eight times as many columns: a tile stays in the second-level cache
+SHORT = 24  # images on a query's short list: those of the closest codes
+ALIKE = 0.62  # slid textures that correlate less are no candidates (planted twins of the required kinds: 0.73 and more)
+EACH = 4  # candidates an image may name: those of its short list whose textures agree best
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Candidates:
     """Pairs: `moving` seen through `view` looks like `fixed` turned by `orientation` (legend in registration.py)."""
 
-    fixed_P: NDArray[np.int64]
-    moving_P: NDArray[np.int64]
+    fixed_P: Ints
+    moving_P: Ints
     view_P6: Floats
-    orientation_P: NDArray[np.int64]
+    orientation_P: Ints
+    score_P: Floats  # of the slid textures
 
     def __len__(self) -> int:
         return len(self.fixed_P)
 
+    @staticmethod
+    def joined(parts: list[Candidates]) -> Candidates:
+        """All pairs of one part or more."""
+        return Candidates(
+            fixed_P=np.concatenate([part.fixed_P for part in parts]),
+            moving_P=np.concatenate([part.moving_P for part in parts]),
+            view_P6=np.concatenate([part.view_P6 for part in parts]),
+            orientation_P=np.concatenate([part.orientation_P for part in parts]),
+            score_P=np.concatenate([part.score_P for part in parts]),
+        )
 
-def views() -> Floats:
-    """The whole image, and four views each of 95 % and 90 % of its side."""
-    steps = [(-1, -1), (-1, 1), (1, -1), (1, 1)]
-    boxes = [(0.95, 0.0125 * a, 0.0125 * b) for a, b in steps] + [(0.9, 0.025 * a, 0.025 * b) for a, b in steps]
-    zoomed = [[y, side, 0, x, 0, side] for side, y, x in boxes]
-    return np.array([WHOLE, *zoomed], dtype=np.float32)
-
-
-def candidates(thumb_NHW: NDArray[np.uint16], *, workers: int) -> Candidates:
-    """For each of one image or more the closest few others, in any orientation and under small crops of either."""
-    code_VND = _codes(thumb_NHW, workers=workers)
-    blocks = [(start, min(start + BLOCK, len(thumb_NHW))) for start in range(0, len(thumb_NHW), BLOCK)]
-    found = parallel(lambda block: _closest(code_VND, *block), blocks, workers=workers)
-    moving_P = np.concatenate([rows_p for rows_p, _ in found])
-    fixed_P = np.concatenate([columns_p for _, columns_p in found])
-    return _one_a_pair(code_VND, moving_P, fixed_P)
-
-
-def parallel(work: Callable[[Task], Result], tasks: list[Task], *, workers: int) -> list[Result]:
-    """The results in order; threads, because numpy's loops release the interpreter."""
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        return list(pool.map(work, tasks))
+    def at(self, index: Ints) -> Candidates:
+        """The pairs at these positions."""
+        return Candidates(
+            fixed_P=self.fixed_P[index],
+            moving_P=self.moving_P[index],
+            view_P6=self.view_P6[index],
+            orientation_P=self.orientation_P[index],
+            score_P=self.score_P[index],
+        )
 
 
-def _codes(thumb_NHW: NDArray[np.uint16], *, workers: int) -> Floats:
-    blocks = [thumb_NHW[start : start + BLOCK] for start in range(0, len(thumb_NHW), BLOCK)]
-    return np.concatenate(parallel(_block_codes, blocks, workers=workers), axis=1)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Thumbs:
+    """Chosen thumbnails of a stack that may lie on disk: nothing is read until it is asked for."""
+
+    all_NHW: NDArray[np.uint16]
+    index_U: Ints
+
+    def __len__(self) -> int:
+        return len(self.index_U)
+
+    def __getitem__(self, places: Ints | slice) -> NDArray[np.uint16]:
+        read: NDArray[np.uint16] = self.all_NHW[self.index_U[places]]
+        return read
 
 
-def _block_codes(thumb_BHW: NDArray[np.uint16]) -> Floats:
-    detail_BHW = texture(thumb_BHW.astype(np.float32) / np.float32(65535), fine=CODE_FINE, broad=CODE_BROAD)
-    return np.stack([_code(detail_BHW, view_6) for view_6 in views()])
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Known:
+    """What is held of every image."""
+
+    code_ND: NDArray[np.float16]
+    small_Nhw: NDArray[np.int8]
+    scale_N: Floats
+
+    def small(self, index: Ints) -> Floats:
+        restored: Floats = self.small_Nhw[index] * self.scale_N[index][:, None, None]
+        return restored
 
 
-def _code(detail_BHW: Floats, view_6: Floats) -> Floats:
-    """Unit vectors; zooming and transforming are one small matrix an axis, since a view is upright here."""
-    side = detail_BHW.shape[1]
-    vertical_KH = _waves(side) @ _sampling(side, start=view_6[0], zoom=view_6[1])
-    horizontal_KW = _waves(side) @ _sampling(side, start=view_6[3], zoom=view_6[5])
-    spectrum_BKK = vertical_KH @ detail_BHW @ horizontal_KW.T
-    code_BD = spectrum_BKK.reshape(len(detail_BHW), -1)[:, _layout()[0]]
-    length_B1 = np.sqrt((code_BD * code_BD).sum(axis=1, keepdims=True))
-    unit: Floats = code_BD / np.maximum(length_B1, np.float32(1e-3))
-    return unit
+def candidates(thumbs: Thumbs, *, workers: int) -> Candidates:
+    """For each of one image or more the few others that look alike, in any orientation and under small crops."""
+    known = _known(thumbs, workers=workers)
+    cells = build(known.code_ND, workers=workers)
+    blocks = [cells.order_N[start : start + BLOCK] for start in range(0, len(cells.order_N), BLOCK)]
+    none = np.empty(0, dtype=np.int64)
+    found = parallel(lambda index_b: _of_block(thumbs, known, cells, np.sort(index_b)), blocks, workers=workers)
+    nothing = Candidates(
+        fixed_P=none, moving_P=none, view_P6=views()[none], orientation_P=none, score_P=np.empty(0, dtype=np.float32)
+    )
+    return _one_a_pair(Candidates.joined([nothing, *found]))
 
 
-def _waves(side: int) -> Floats:
-    """The lowest cosines of the orthonormal transform, K x side."""
-    waves: Floats = dct(np.eye(side), axis=0, norm="ortho")[: int(HIGHEST)].astype(np.float32)
-    return waves
+def _known(thumbs: Thumbs, *, workers: int) -> _Known:
+    count = len(thumbs)
+    whole_16 = views()[:1]
+    code_ND = np.empty((count, len(layout()[0])), dtype=np.float16)
+    small_Nhw, scale_N = np.empty((count, SIDE, SIDE), dtype=np.int8), np.empty(count, dtype=np.float32)
+
+    def fill(part: slice) -> None:
+        detail_BHW = detail(thumbs[part])
+        code_ND[part] = codes_of(detail_BHW, whole_16)[0]
+        small_Nhw[part], scale_N[part] = packed(small_textures(detail_BHW, WHOLE))
+
+    parallel(fill, [slice(start, start + BLOCK) for start in range(0, count, BLOCK)], workers=workers)
+    return _Known(code_ND=code_ND, small_Nhw=small_Nhw, scale_N=scale_N)
 
 
-def _sampling(side: int, *, start: float, zoom: float) -> Floats:
-    """The matrix that samples a line of `side` pixels through one axis of a view, bilinearly."""
-    centre = (np.arange(side) + 0.5) / side - 0.5
-    place = np.clip((start + zoom * centre + 0.5) * side - 0.5, 0, side - 1)
-    weights: Floats = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(side))).astype(np.float32)
-    return weights
-
-
-@cache
-def _layout() -> tuple[NDArray[np.int64], NDArray[np.int64], list[int]]:
-    """Flat positions of the coefficients sorted by parity class; the transposing permutation; the classes' bounds."""
-    size = int(HIGHEST)
-    u_KK, v_KK = np.mgrid[0:size, 0:size]
-    radius_KK = np.hypot(u_KK, v_KK)
-    kept = np.flatnonzero((radius_KK >= LOWEST) & (radius_KK < HIGHEST))
-    u_D, v_D = kept // size, kept % size
-    parity_D = 2 * (u_D % 2) + v_D % 2
-    order = kept[np.argsort(parity_D, kind="stable")]
-    place = {int(flat): position for position, flat in enumerate(order)}
-    transposed = np.array([place[int(flat % size * size + flat // size)] for flat in order], dtype=np.int64)
-    bounds = [0, *np.cumsum(np.bincount(parity_D, minlength=4)).tolist()]
-    return order, transposed, bounds
-
-
-def _closest(code_VND: Floats, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(rows, columns): for the images from start to stop, seen through any view, the closest others."""
-    count = code_VND.shape[1]
-    best_BN = np.empty((stop - start, count), dtype=np.float32)
-    for left in range(0, count, 8 * BLOCK):
-        columns = slice(left, min(left + 8 * BLOCK, count))
-        best_BN[:, columns] = _tile(code_VND[:, start:stop], code_VND[0, columns])
-    best_BN[np.arange(stop - start), np.arange(start, stop)] = -1.0
-    each = min(EACH, count - 1)
-    if each < 1:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    chosen_BE = np.argpartition(best_BN, count - each, axis=1)[:, count - each :]
-    close_BE = np.take_along_axis(best_BN, chosen_BE, axis=1) >= CLOSE
-    rows_BE = np.broadcast_to(np.arange(start, stop)[:, None], chosen_BE.shape)
-    return rows_BE[close_BE], chosen_BE[close_BE]
-
-
-def _tile(query_VBD: Floats, code_CD: Floats) -> Floats:
-    """Largest correlation over views and orientations of a block of queries with a block of codes."""
-    _, transposed, bounds = _layout()
-    best_BC = np.full((query_VBD.shape[1], len(code_CD)), -1.0, dtype=np.float32)
-    parts = [np.ascontiguousarray(code_CD[:, low:high].T) for low, high in pairwise(bounds)]
-    for query_BD in query_VBD:
-        for turned_BD in (query_BD, query_BD[:, transposed]):
-            even, right, down, both = (
-                np.ascontiguousarray(turned_BD[:, low:high]) @ part
-                for (low, high), part in zip(pairwise(bounds), parts, strict=True)
-            )
-            np.maximum(best_BC, _best_flip(even, right, down, both), out=best_BC)
-    return best_BC
-
-
-def _best_flip(even: Floats, right: Floats, down: Floats, both: Floats) -> Floats:
-    """max over signs a, b of even + a down + b right + a b both; overwrites its arguments."""
-    total = down + right
-    np.abs(total, out=total)
-    total += both
-    np.subtract(down, right, out=down)
-    np.abs(down, out=down)
-    down -= both
-    np.maximum(total, down, out=total)
-    total += even
-    return total
-
-
-def _one_a_pair(code_VND: Floats, moving_P: NDArray[np.int64], fixed_P: NDArray[np.int64]) -> Candidates:
-    """The better of (a seen in b) and (b seen in a), with the view and the orientation that fit best."""
-    score_P, view_P, orientation_P = _best_fit(code_VND, moving_P, fixed_P)
-    low_P, high_P = np.minimum(moving_P, fixed_P), np.maximum(moving_P, fixed_P)
-    order = np.lexsort((-score_P, high_P, low_P))
-    new = np.ones(len(order), dtype=np.bool_)
-    new[1:] = (np.diff(low_P[order]) != 0) | (np.diff(high_P[order]) != 0)
-    kept = order[new]
+def _of_block(thumbs: Thumbs, known: _Known, cells: Cells, index_B: Ints) -> Candidates:
+    """The candidates of some queries, which see the others through every view."""
+    detail_BHW = detail(thumbs[index_B])
+    query_VBD = codes_of(detail_BHW, views())
+    query_P, fixed_P = _short_list(known, cells, query_VBD, index_B)
+    view_P, orientation_P = best_fit(query_VBD[:, query_P], known.code_ND[fixed_P].astype(np.float32))
+    moving_VBhw = np.stack([small_textures(detail_BHW, view_6) for view_6 in views()])
+    score_P, y_P, x_P = slid(known.small(fixed_P), moving_VBhw[view_P, query_P], orientation_P)
+    view_P6 = _slid_views(views()[view_P], y_P, x_P)
+    kept = _best_of_each(query_P, score_P, least=ALIKE, most=EACH)
     return Candidates(
         fixed_P=fixed_P[kept],
-        moving_P=moving_P[kept],
-        view_P6=views()[view_P[kept]],
+        moving_P=index_B[query_P[kept]],
+        view_P6=view_P6[kept],
         orientation_P=orientation_P[kept],
+        score_P=score_P[kept],
     )
 
 
-def _best_fit(
-    code_VND: Floats, moving_P: NDArray[np.int64], fixed_P: NDArray[np.int64]
-) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
-    """Score, view and orientation of the best fit of every pair."""
-    best_P = np.full(len(moving_P), -1.0, dtype=np.float32)
-    view_P, orientation_P = np.zeros(len(moving_P), dtype=np.int64), np.zeros(len(moving_P), dtype=np.int64)
-    for orientation in range(8):
-        turned_PD = _oriented_code(code_VND[0, fixed_P], orientation)
-        for view, code_ND in enumerate(code_VND):
-            score_P = np.einsum("pd,pd->p", code_ND[moving_P], turned_PD)
-            better_P = score_P > best_P
-            best_P[better_P], view_P[better_P], orientation_P[better_P] = score_P[better_P], view, orientation
-    return best_P, view_P, orientation_P
+def _slid_views(view_P6: Floats, y_P: Ints, x_P: Ints) -> Floats:
+    """Views with a slide added: what slides down by y shows at any place what lay zoom * y above."""
+    view_P6[:, 0] -= view_P6[:, 1] * y_P / SIDE
+    view_P6[:, 3] -= view_P6[:, 5] * x_P / SIDE
+    return view_P6
 
 
-def _oriented_code(code_PD: Floats, orientation: int) -> Floats:
-    """The code of an image turned as `registration.oriented` turns it."""
-    order, transposed, _ = _layout()
-    if orientation & 4:
-        code_PD = code_PD[:, transposed]
-    u_D, v_D = order // int(HIGHEST), order % int(HIGHEST)
-    odd_D = (u_D % 2) * (orientation >> 1 & 1) + (v_D % 2) * (orientation & 1)
-    turned: Floats = code_PD * np.where(odd_D % 2 == 1, np.float32(-1), np.float32(1))
-    return turned
+def _short_list(known: _Known, cells: Cells, query_VBD: Floats, index_B: Ints) -> tuple[Ints, Ints]:
+    """(places in the block, images): for every query the few images in the cells it visits whose codes are closest."""
+    visited_BM = cells.visited(query_VBD)
+    rows: list[Ints] = []
+    images: list[Ints] = []
+    scores: list[Floats] = []
+    for cell in np.unique(visited_BM).tolist():
+        visitors_b = np.flatnonzero((visited_BM == cell).any(axis=1))
+        member_c = cells.order_N[cells.members(cell)]
+        code_cD = known.code_ND[member_c].astype(np.float32)
+        fit_bc = similarity(query_VBD[:, visitors_b], code_cD)
+        fit_bc[index_B[visitors_b][:, None] == member_c] = -1.0
+        b, c = _largest(fit_bc, most=SHORT)
+        rows.append(visitors_b[b])
+        images.append(member_c[c])
+        scores.append(fit_bc[b, c])
+    row_P, score_P = np.concatenate(rows), np.concatenate(scores)
+    kept = _best_of_each(row_P, score_P, least=CLOSE, most=SHORT)
+    return row_P[kept], np.concatenate(images)[kept]
+
+
+def _largest(fit_bc: Floats, *, most: int) -> tuple[Ints, Ints]:
+    """Where the largest few of every row stand, as far as they are close."""
+    count = fit_bc.shape[1]
+    if count > most:
+        chosen = np.argpartition(fit_bc, count - most, axis=1)[:, count - most :]
+        row, place = np.nonzero(np.take_along_axis(fit_bc, chosen, axis=1) >= CLOSE)
+        return row, chosen[row, place]
+    row, column = np.nonzero(fit_bc >= CLOSE)
+    return row, column
+
+
+def _best_of_each(row_P: Ints, score_P: Floats, *, least: float, most: int) -> Ints:
+    """Positions of the best few pairs of every row that reach the least score."""
+    order = np.lexsort((-score_P, row_P))
+    order = order[score_P[order] >= least]
+    sorted_p = row_P[order]
+    rank_p = np.arange(len(order)) - np.searchsorted(sorted_p, sorted_p)
+    return order[rank_p < most]
+
+
+def _one_a_pair(found: Candidates) -> Candidates:
+    """The better of (a seen in b) and (b seen in a), ordered by the pair."""
+    low_P, high_P = np.minimum(found.moving_P, found.fixed_P), np.maximum(found.moving_P, found.fixed_P)
+    order = np.lexsort((found.fixed_P, -found.score_P, high_P, low_P))
+    new = np.ones(len(order), dtype=np.bool_)
+    new[1:] = (np.diff(low_P[order]) != 0) | (np.diff(high_P[order]) != 0)
+    return found.at(order[new])

