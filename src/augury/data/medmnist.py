@@ -79,7 +79,21 @@ def _labels(path: Path, split: str, *, count: int) -> list[str | None]:
         column = column.astype(np.int64)
     if column.dtype.kind not in "iubU":
         raise UserError(f"{path.name!r}: {split}_labels is {column.dtype}; expected whole numbers: convert them")
-    return [str(value) or None for value in column.tolist()]
+    words = [str(value) or None for value in column.tolist()]
+    return words if column.dtype.kind == "U" else _named(path, words)
+
+
+def _named(path: Path, numbers: list[str | None]) -> list[str | None]:
+    """The classes' names where the file has the array `classes`, which Augury's own export adds."""
+    if "classes" not in _names(path):
+        return numbers
+    names = _array(path, "classes")
+    fits = names.ndim == 1 and names.dtype.kind == "U"
+    if not fits or any(not 0 <= int(number or 0) < len(names) for number in numbers):
+        raise UserError(
+            f"{path.name!r}: classes is {names.dtype} {names.shape}; expected one name for each label: remove the array"
+        )
+    return [str(names[int(number or 0)]) for number in numbers]
 
 
 def _names(path: Path) -> frozenset[str]:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from augury.data.listing import Listing
-from augury.data.sample import Manifest
+from augury.data.listing import Listing, Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """`recognises` looks at names and at the first bytes of a few files, never at pixels.
 
-    `write` makes a new folder from a manifest, complete or absent, such that listing it again gives the same set: rows,
-    pixels, labels, patients, masks, boxes, as far as `keeps` says. None: the layout is only read.
+    `write` fills an empty folder with rows, such that listing it again gives the same set: pixels, and of every row
+    the fields in `keeps`. It refuses (UserError) what it cannot say, and returns what it did otherwise than asked, to
+    be printed. None: the layout is only read.
     """
 
     says: str  # one line for the user: what such a set looks like
     recognises: Callable[[Path], bool]
     listing: Callable[[Path], Listing]
-    write: Callable[[Manifest, Path], Path] | None = None
-    keeps: frozenset[str] = frozenset()  # of Sample's fields, what survives going out and coming in
+    write: Callable[[Sequence[Row], Path], list[str]] | None = None
+    keeps: frozenset[str] = frozenset()  # of Row's fields, what survives going out and coming in
+    needs: tuple[str, ...] = ()  # of Row's fields, what every row must have to be written
