@@ -46,7 +46,8 @@ class Inside:
         parent = path.parent
         if parent not in self._folders:
             self._folders[parent] = self._outside(parent)
-        return self._folders[parent] or (path.is_symlink() and self._outside(path))
+        # Not Path.is_symlink(), which raises for a name that is too long.
+        return self._folders[parent] or (os.path.islink(path) and self._outside(path))  # noqa: PTH114
 
     def notes(self) -> list[str]:
         """What was done to names."""
