@@ -12,8 +12,10 @@ from augury.data.fingerprints import Fingerprints
 from augury.data.in_order import Progress
 from augury.data.layouts import list_path
 from augury.data.listing import Listing, Row
+from augury.data.members import expand
 from augury.data.sample import Manifest, Sample
 from augury.data.scan import Scan, scan
+from augury.data.slices import SliceRule
 from augury.data.table import list_table
 from augury.data.twins import twins
 from augury.errors import Refused, UserError
@@ -29,6 +31,7 @@ def load(
     no_patients: bool = False,
     classes: Sequence[str] | None = None,
     layout: str | None = None,
+    slices: str | SliceRule | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """The images that `data` names: a path in any of `data.layouts.LAYOUTS`, or "phantom:KIND?n=600&seed=3".
@@ -36,11 +39,13 @@ def load(
     Every image is decoded once, by all cores, and remembered until a file changes. `no_patients` is the user's word
     that images without a patient may be taken for patients of their own; without it such a set is Refused. `classes`
     fixes names and order of the classes (of a model, say): any other label is then a UserError. `layout` names the
-    layout; None: it is recognised. `progress` is called
-    with the number of decoded images and of all. What cannot be decoded is in `unreadable`; UserError where nothing
-    can, and for a listing that is wrong.
+    layout; None: it is recognised. `slices` is the rule by which volumes are cut (`data.slices`), such as "every:3";
+    None: the middle eight. `progress` is called with the number of decoded images and of all. What cannot be decoded is
+    in `unreadable`; UserError where nothing can, and for a listing that is wrong.
     """
-    return load_with_fingerprints(data, no_patients=no_patients, classes=classes, layout=layout, progress=progress)[0]
+    return load_with_fingerprints(
+        data, no_patients=no_patients, classes=classes, layout=layout, slices=slices, progress=progress
+    )[0]
 
 
 def load_with_fingerprints(
@@ -49,10 +54,12 @@ def load_with_fingerprints(
     no_patients: bool = False,
     classes: Sequence[str] | None = None,
     layout: str | None = None,
+    slices: str | SliceRule | None = None,
     progress: Progress | None = None,
 ) -> tuple[Manifest, Fingerprints]:
     """As `load`, with the fingerprints in the order of the samples."""
-    listing = _list(data, layout=layout)
+    rule = SliceRule.parse(slices) if isinstance(slices, str) else slices
+    listing = expand(_list(data, layout=layout), rule)
     _check_labels(listing, classes=classes)
     patients_known = _check_patients(listing, no_patients=no_patients)
     seen = scan(listing.rows, progress=progress)

@@ -64,7 +64,8 @@ def read(path: Path, member: str | None = None, *, max_pixels: int | None = None
         "spacing_mm": f"{number(rows)}/{number(columns)}",
     }  # fmt: skip
     notes = (*grey.notes, UNEVEN) if abs(rows / columns - 1.0) > 0.05 else grey.notes
-    return Picture(pixels=lay_out(grey.level_V, axis, index=index), applied=applied, notes=notes)
+    share = path.stat().st_size // (header.shape[axis] * header.volumes)
+    return Picture(pixels=lay_out(grey.level_V, axis, index=index), file_size=share, applied=applied, notes=notes)
 
 
 def labels(path: Path, member: str | None = None, *, max_pixels: int | None = None) -> NDArray[Any]:

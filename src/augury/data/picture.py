@@ -17,7 +17,7 @@ class UnreadableImage(UserError):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Picture:
-    """Decoded pixels (H, W) or (H, W, 3), the bytes of the file (0 for a part of one), and what had to be changed.
+    """Decoded pixels (H, W) or (H, W, 3), the bytes of its file (its share, where that holds many), and what was done.
 
     `notes` are sentences for people, the same for all files of a kind, so that they can be counted. `applied` are facts
     for programs, of this file alone: where it has "slope" and "intercept", the value in the file's own unit is

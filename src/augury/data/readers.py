@@ -11,7 +11,6 @@ NIfTI (axis, index; and of a fourth dimension "slice/2/17/0"), "train_images/17"
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -113,25 +112,22 @@ def _bare_dicom(start: bytes) -> bool:
 
 def _read_file(file: BinaryIO, path: Path, member: str | None, *, max_pixels: int) -> Picture:
     start = file.read(352)
-    size = file.seek(0, 2)
     file.seek(0)
     kind = kind_of(start)
     if kind == "dicom":
         from augury.data.dicom import frames  # pydicom takes a while to import, and few sets need it
 
-        picture = frames.read(file, frame=_index(member, FRAME), max_pixels=max_pixels)
-    elif kind in ("nifti", "gzip"):
+        return frames.read(file, frame=index_of(member, FRAME), max_pixels=max_pixels)
+    if kind in ("nifti", "gzip"):
         from augury.data import nifti  # as does nibabel
 
-        picture = nifti.read(path, member, max_pixels=max_pixels)
-    elif kind in ("tiff", "image"):
-        picture = _read_image(file, path, start, member, max_pixels=max_pixels)
-    else:
-        raise UnreadableImage(f"{_what_else(start)}; expected PNG, JPEG, TIFF, BMP, DICOM or NIfTI")
-    return replace(picture, file_size=size if member is None else 0)
+        return nifti.read(path, member, max_pixels=max_pixels)
+    if kind in ("tiff", "image"):
+        return _read_image(file, path, start, member, max_pixels=max_pixels)
+    raise UnreadableImage(f"{_what_else(start)}; expected PNG, JPEG, TIFF, BMP, DICOM or NIfTI")
 
 
-def _index(member: str | None, kind: str) -> int | None:
+def index_of(member: str | None, kind: str) -> int | None:
     """The number of a member of this kind, None without a member; UnreadableImage for one of another kind."""
     if member is None:
         return None
@@ -143,7 +139,9 @@ def _index(member: str | None, kind: str) -> int | None:
 
 def _read_image(file: BinaryIO, path: Path, start: bytes, member: str | None, *, max_pixels: int) -> Picture:
     opener = next(opener for magic, opener in _OPENERS.items() if start.startswith(magic))
-    page = _index(member, PAGE)
+    page = index_of(member, PAGE)
+    size = file.seek(0, 2)
+    file.seek(0)
     with opener(file) as image:
         limits.check_size(image.height, image.width, limit=max_pixels)
         _turn_to(image, page)
@@ -152,7 +150,8 @@ def _read_image(file: BinaryIO, path: Path, start: bytes, member: str | None, *,
             pixels, notes = _without_alpha(deep_colour.decode(path, image, page=page or 0))
         else:
             pixels, notes = _pixels(image)
-    return Picture(pixels=pixels, notes=notes)
+        share = size // (1 if page is None else max(1, getattr(image, "n_frames", 1)))
+    return Picture(pixels=pixels, file_size=share, notes=notes)
 
 
 def _turn_to(image: ImageFile.ImageFile, page: int | None) -> None:

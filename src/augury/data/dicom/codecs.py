@@ -45,8 +45,9 @@ _JPEG_SIZES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # the 
 
 def stored(header: Header, frame: int, *, max_pixels: int | None = None) -> NDArray[Any]:
     """The numbers of one frame as the file stores them; colours as RGB. UnreadableImage with the reason."""
-    height, width, samples = _shape(header, max_pixels=max_pixels)
-    _check_frame(header, frame, height=height, width=width, samples=samples)
+    height, width = _shape(header, max_pixels=max_pixels)
+    if not 0 <= frame < (frames := frames_of(header)):
+        raise UnreadableImage(f"has no frame {frame}; expected 0 to {frames - 1}")
     plugin = _decoder(header)
     if plugin:
         _check_codestream(header, frame, height=height, width=width)
@@ -60,7 +61,7 @@ def stored(header: Header, frame: int, *, max_pixels: int | None = None) -> NDAr
     return np.ascontiguousarray(pixels)
 
 
-def _shape(header: Header, *, max_pixels: int | None) -> tuple[int, int, int]:
+def _shape(header: Header, *, max_pixels: int | None) -> tuple[int, int]:
     height, width = count(header.dataset, "Rows"), count(header.dataset, "Columns")
     check_size(height, width, limit=max_pixels)
     samples = count(header.dataset, "SamplesPerPixel", default=1)
@@ -73,24 +74,25 @@ def _shape(header: Header, *, max_pixels: int | None) -> tuple[int, int, int]:
     used = count(header.dataset, "BitsStored", default=bits)
     if bits not in (1, 8, 16) or not 1 <= used <= bits:
         raise UnreadableImage(f"has {used} of {bits} bits a sample; expected 1, or at most 8 or 16: convert it")
-    return height, width, samples
+    return height, width
 
 
-def _check_frame(header: Header, frame: int, *, height: int, width: int, samples: int) -> None:
-    frames = header.frames
-    if not 0 <= frame < frames:
-        raise UnreadableImage(f"has no frame {frame}; expected 0 to {frames - 1}")
-    if not header.syntax.is_encapsulated:
-        chroma = 2 if header.dataset.PhotometricInterpretation == "YBR_FULL_422" else samples
-        bits = frames * height * width * chroma * count(header.dataset, "BitsAllocated")
-        expected = (bits + 7) // 8
-    else:
+def frames_of(header: Header) -> int:
+    """Number of frames; UnreadableImage where the file is too short for so many."""
+    frames, dataset = header.frames, header.dataset
+    samples = count(dataset, "SamplesPerPixel", default=1)
+    if header.syntax.is_encapsulated:
         expected = frames * _FEWEST
-    if header.pixel_bytes < expected:
+    else:
+        stored = 2 if dataset.get("PhotometricInterpretation") == "YBR_FULL_422" else samples
+        bits = frames * count(dataset, "Rows") * count(dataset, "Columns") * stored * count(dataset, "BitsAllocated")
+        expected = (bits + 7) // 8
+    if frames < 1 or header.pixel_bytes < expected:
         raise UnreadableImage(
-            f"has {header.pixel_bytes:,} bytes of pixels where its header promises at least {expected:,}: it is "
-            "damaged or truncated"
+            f"has {header.pixel_bytes:,} bytes of pixels where its header promises {frames} frames and at least "
+            f"{expected:,} bytes: it is damaged or truncated"
         )
+    return frames
 
 
 def _decoder(header: Header) -> str:

@@ -7,13 +7,14 @@ with the project's salt: patient, study, series, institution. Everything else st
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
 from pydicom import Dataset
 
-from augury.data.dicom.header import in_our_words, parse
+from augury.data.dicom.codecs import frames_of
+from augury.data.dicom.header import elements, in_our_words, with_pixels
+from augury.data.dicom.known import Facts
 from augury.data.picture import UnreadableImage
 from augury.data.salt import hashed
 
@@ -31,34 +32,24 @@ _PLAIN = re.compile(r"(IM|IMG|IMAGE|SLICE|FRAME|FILE|SCAN|SERIES|SE|SER|STUDY|ST
 _SHORT = 3  # letters or digits: an identifier as short as that hides a part of a path only where it is all of it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What is known of one file. None where the header does not say; `why` is set where there is no image in it."""
-
-    why: str = ""
-    frames: int = 1
-    patient: str | None = None
-    study: str | None = None
-    eye: str | None = None
-    modality: str | None = None
-    meta: dict[str, str] = field(default_factory=dict)
-    name: str = ""  # the relative path, every part that holds an identifier replaced by a hash
-
-
 def read_facts(path: Path, relative: PurePath, *, key: bytes) -> Facts:
     """The facts of a file; where it cannot be read, or holds no image, only why, and a name that gives nothing away."""
+    known: tuple[str, ...] = ()
     try:
         with in_our_words(), path.open("rb") as file:
-            header = parse(file)
-            return _facts(header.dataset, relative, frames=header.frames, key=key)
+            found = elements(file)
+            known = _identifiers(found.dataset)
+            return _facts(
+                found.dataset, hidden(relative, known, key=key), frames=frames_of(with_pixels(found)), key=key
+            )
     except UnreadableImage as error:
-        return Facts(why=str(error), name=hidden(relative, (), key=key))
+        return Facts(why=str(error), name=hidden(relative, known, key=key))
 
 
 def hidden(relative: PurePath, identifiers: tuple[str, ...], *, key: bytes) -> str:
     """A relative path whose parts with an identifier in them are replaced by hashes of these parts.
 
-    `identifiers` are letters and digits alone, in lower case. Where the header could not be read, there are none: then
+    `identifiers` are letters and digits alone, in lower case. Where the header names nobody, or could not be read, there are none: then
     only parts such as "IM0001" are kept.
 
     >>> hidden(PurePath("cat/DOE^JANE/IM1.dcm"), ("doejane",), key=b"salt").count("~")
@@ -77,7 +68,9 @@ def _harmless(part: str, identifiers: tuple[str, ...]) -> bool:
         return _PLAIN.fullmatch(part) is not None
     plain = _letters(part)
     return not any(
-        word == plain if len(word) <= _SHORT else word in plain or (len(plain) > _SHORT and plain in word)
+        word == plain
+        if len(word) <= _SHORT
+        else word in plain or (plain.isdigit() and len(plain) > 5 and plain in word)
         for word in identifiers
     )
 
@@ -86,7 +79,7 @@ def _letters(text: str) -> str:
     return "".join(c for c in text.casefold() if c.isalnum())
 
 
-def _facts(dataset: Dataset, relative: PurePath, *, frames: int, key: bytes) -> Facts:
+def _facts(dataset: Dataset, name: str, *, frames: int, key: bytes) -> Facts:
     modality, eye, meta = _text(dataset, "Modality")[:16], None, _meta(dataset, key=key)
     side = _laterality(dataset)
     if side in _EYES and (modality in _OF_EYES or _text(dataset, "BodyPartExamined").upper() in ("EYE", "RETINA")):
@@ -96,7 +89,7 @@ def _facts(dataset: Dataset, relative: PurePath, *, frames: int, key: bytes) -> 
     study = _hashed(dataset, "study", "StudyInstanceUID", key=key)
     return Facts(
         frames=frames, patient=_hashed(dataset, "patient", "PatientID", key=key), study=study, eye=eye,
-        modality=modality or None, meta=meta, name=hidden(relative, _identifiers(dataset), key=key),
+        modality=modality or None, meta=meta, name=name,
     )  # fmt: skip
 
 
@@ -144,8 +137,8 @@ def _hashed(dataset: Dataset, kind: str, keyword: str, *, key: bytes) -> str | N
 
 
 def _identifiers(dataset: Dataset) -> tuple[str, ...]:
-    """Letters and digits of all that could name someone, and of the words of names. Never empty: see `hidden`."""
-    words = {"\0"}
+    """Letters and digits of all that could name someone, and of the words of names."""
+    words: set[str] = set()
     for keyword in _IDENTIFIERS:
         value: Any = dataset.get(keyword)
         many = value if value is not None and not isinstance(value, str) and hasattr(value, "append") else [value]

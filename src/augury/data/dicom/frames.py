@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -31,7 +33,8 @@ def read(
     with in_our_words():
         header = parse(file, max_pixels=max_pixels)
         index = _only(header) if frame is None else frame
-        return _picture(header, codecs.stored(header, index, max_pixels=max_pixels), index, window=window)
+        picture = _picture(header, codecs.stored(header, index, max_pixels=max_pixels), index, window=window)
+        return replace(picture, file_size=file.seek(0, io.SEEK_END) // header.frames)
 
 
 def stored(file: BinaryIO, *, frame: int | None = None, max_pixels: int | None = None) -> NDArray[Any]:
@@ -43,7 +46,9 @@ def stored(file: BinaryIO, *, frame: int | None = None, max_pixels: int | None =
 
 def _only(header: Header) -> int:
     if header.frames > 1:
-        raise UnreadableImage(f"holds {header.frames} frames; expected one of them, such as the member 'frame/0'")
+        raise UnreadableImage(
+            f"holds {codecs.frames_of(header)} frames; expected one of them, such as the member 'frame/0'"
+        )
     return 0
 
 

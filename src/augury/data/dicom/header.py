@@ -57,21 +57,41 @@ class Header:
         return count(self.dataset, "NumberOfFrames", default=1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Elements:
+    """All elements before the pixels, whether there are pixels or not; `plain` is the file, unfolded, `place` in it."""
+
+    dataset: Dataset
+    plain: BinaryIO
+    place: int  # where reading stopped
+    deflated: bool
+
+
+def elements(file: BinaryIO, *, max_pixels: int | None = None) -> Elements:
+    """What stands before the pixels. To be called `in_our_words`."""
+    plain = _unfolded(file, max_pixels=max_pixels)
+    plain.seek(0)
+    dataset = dcmread(plain, stop_before_pixels=True, force=True)
+    return Elements(dataset=dataset, plain=plain, place=plain.tell(), deflated=plain is not file)
+
+
 def parse(file: BinaryIO, *, max_pixels: int | None = None) -> Header:
     """The header of an opened file; UnreadableImage where it has none, or no pixels. To be called `in_our_words`."""
-    given, file = file, _unfolded(file, max_pixels=max_pixels)
-    file.seek(0)
-    dataset = dcmread(file, stop_before_pixels=True, force=True)
-    place = file.tell()
+    return with_pixels(elements(file, max_pixels=max_pixels))
+
+
+def with_pixels(read: Elements) -> Header:
+    """The header of an image; UnreadableImage where there are no pixels, or none that could be an image's."""
+    dataset, file = read.dataset, read.plain
     if _kind_of_file(dataset) == MediaStorageDirectoryStorage:
         raise UnreadableImage("is a DICOMDIR, an index of other files; it was left aside")
     syntax, notes = _syntax(dataset)
-    start, implicit = _pixel_start(file, place=place, big=syntax == ExplicitVRBigEndian)
+    start, implicit = _pixel_start(file, place=read.place, big=syntax == ExplicitVRBigEndian)
     strange = implicit != (syntax == ImplicitVRLittleEndian)
     end = file.seek(0, io.SEEK_END)
     return Header(
         dataset=dataset, file=file, syntax=syntax, pixel_start=start, pixel_bytes=max(0, end - start),
-        deflated=file is not given, strange=strange, notes=(*notes, STRANGE) if strange else notes,
+        deflated=read.deflated, strange=strange, notes=(*notes, STRANGE) if strange else notes,
     )  # fmt: skip
 
 

@@ -18,11 +18,13 @@ from augury.data.layouts import (
     class_folders,
     coco,
     columns,
+    dicom_tree,
     imagefolder,
     kaggle,
     manifest,
     medmnist,
     monai,
+    nifti_folder,
     nnunet,
     writing,
 )
@@ -105,6 +107,16 @@ LAYOUTS: dict[str, Layout] = {
         write=busi.write,
         keeps=busi.KEEPS,
         needs=busi.NEEDS,
+    ),
+    "dicom": Layout(
+        says="a tree of DICOM files",
+        recognises=dicom_tree.recognises,
+        listing=dicom_tree.list_tree,
+    ),
+    "nifti": Layout(
+        says="a folder of NIfTI volumes",
+        recognises=nifti_folder.recognises,
+        listing=nifti_folder.list_volumes,
     ),
     "class_folders": Layout(
         says="a folder with one sub-folder per class",
