@@ -75,7 +75,7 @@ def test_values_can_be_had_back_inside_the_clip(tmp_path: Path) -> None:
     nibabel.save(image, tmp_path / "a.nii.gz")
     value = nibabel.load(tmp_path / "a.nii.gz").get_fdata()
     shown = readers.read(tmp_path / "a.nii.gz", "slice/2/5")
-    low, high = (float(end) for end in shown.applied["clip"].split("/"))
+    low, high = (float(end) for end in shown.applied["volume_clip"].split("/"))
     np.testing.assert_allclose([low, high], np.percentile(value, [0.5, 99.5]))
     slope = float(shown.applied["slope"])
     found = shown.pixels * slope + float(shown.applied["intercept"])

@@ -136,8 +136,8 @@ def _cached_grey(path: str, header: NiftiHeader, volume: int) -> _Grey:
     step = (ends[1] - ends[0]) / 65535
     applied = {
         "format": "nifti", "frame": "RAS+", "oblique_degrees": f"{header.oblique:.1f}",
-        "clip": f"{number(ends[0])}/{number(ends[1])}",
-        "clip_percentiles": "0/100" if constant else f"{number(CLIP[0])}/{number(CLIP[1])}",
+        "volume_clip": f"{number(ends[0])}/{number(ends[1])}",
+        "volume_clip_percentiles": "0/100" if constant else f"{number(CLIP[0])}/{number(CLIP[1])}",
         "slope": number(step), "intercept": number(ends[0]),
     } | ({"volume": str(volume)} if header.volumes > 1 else {})  # fmt: skip
     notes = (CONSTANT if constant else CLIPPED, *(() if header.placed else (UNPLACED,)))

@@ -49,8 +49,8 @@ def read_facts(path: Path, relative: PurePath, *, key: bytes) -> Facts:
 def hidden(relative: PurePath, identifiers: tuple[str, ...], *, key: bytes) -> str:
     """A relative path whose parts with an identifier in them are replaced by hashes of these parts.
 
-    `identifiers` are letters and digits alone, in lower case. Where the header names nobody, or could not be read, there are none: then
-    only parts such as "IM0001" are kept.
+    `identifiers` are letters and digits alone, in lower case. Where the header names nobody, or could not be read,
+    there are none: then only parts such as "IM0001" are kept.
 
     >>> hidden(PurePath("cat/DOE^JANE/IM1.dcm"), ("doejane",), key=b"salt").count("~")
     1
