@@ -103,7 +103,7 @@ def best_fit(query_VPD: Floats, code_PD: Floats) -> tuple[NDArray[np.int64], NDA
         [np.add.reduceat(query_VPD * turned_PD, bounds[:-1], axis=2) for turned_PD in (code_PD, code_PD[:, transposed])]
     )
     fit_TSVP = np.einsum("tvpc,sc->tsvp", dots_TVPC, SIGNS_SC)
-    best_P = fit_TSVP.reshape(-1, len(code_PD)).argmax(axis=0)
+    best_P = fit_TSVP.reshape(int(np.prod(fit_TSVP.shape[:3])), -1).argmax(axis=0)
     turn_P, view_P = np.divmod(best_P, len(query_VPD))  # turn = 4 transposed + flips: an orientation's number
     return view_P.astype(np.int64), turn_P.astype(np.int64)
 

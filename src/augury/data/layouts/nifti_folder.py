@@ -48,8 +48,8 @@ def list_volumes(path: Path) -> Listing:
         _row(folder, name, place=place, masks=masks.get(name, {}), classes=classes, given=given)
         for name, place in zip(images, places, strict=True)
     )
-    return Listing(name=path.name.removesuffix(".gz").removesuffix(".nii"), rows=rows,
-                   notes=_notes(rows, classes=classes, given=given, others=len(every) - len(volumes)) + tuple(aside))  # fmt: skip
+    notes = _notes(rows, classes=classes, given=given, others=len(every) - len(volumes))
+    return Listing(name=path.name.removesuffix(".gz").removesuffix(".nii"), rows=rows, notes=(*notes, *aside))
 
 
 def _is_volume(path: PurePath) -> bool:
