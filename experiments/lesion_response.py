@@ -22,8 +22,7 @@ from torch.nn import functional as F
 
 from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs, to_unit
-from augury.data.phantoms.brain import BrainConfig, render
-from augury.data.phantoms.phantom import Phantom
+from augury.data.phantoms import BrainConfig, Phantom, render
 from augury.generators import GENERATORS
 from augury.studies.planner import GENERATOR_STEPS
 from augury.training import Run

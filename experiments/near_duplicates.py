@@ -103,7 +103,7 @@ def _clipped(values: NDArray[Any]) -> Pixels:
 def images(name: str) -> tuple[list[Pixels], list[str]]:
     """Pixels and patients ("" where unknown); 800 phantom patients of one slice each."""
     if name == "phantom":
-        from augury.data.phantoms.brain import BrainConfig, render
+        from augury.data.phantoms import BrainConfig, render
 
         phantom = render(BrainConfig(size=128), n=800, seed=0)
         return list(phantom.image_NHW), [str(p) for p in phantom.patient_N]

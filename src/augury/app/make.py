@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -98,7 +99,7 @@ def predict(
 
 
 def phantom(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="brain.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="brain, breast, fundus or amd.")],
     *,
     out: Annotated[Path, typer.Option("--out", metavar="SET", help="The set's folder.")],
     n: Annotated[int, typer.Option("-n", min=1, max=1_000_000, help="How many images.")],
@@ -110,17 +111,11 @@ def phantom(
 ) -> None:
     """Draw images with exactly known truth: labels, patients, lesion masks."""
     with talk(as_json=as_json, quiet=quiet) as voice:
-        from augury.data.phantoms import PHANTOMS, write
+        from augury.data.phantoms import PHANTOMS, batches, write
 
         if kind not in PHANTOMS:
             raise UserError(f"there is no phantom {kind!r}; expected one of {', '.join(PHANTOMS)}; correct the name")
-        kind_config, render = PHANTOMS[kind]
-        drawn = render(
-            configure(kind_config, settings or [], file=config),
-            n=n,
-            seed=seed,
-            progress=voice.progress.stage("drawing"),
-        )
-        write(drawn, out)
-        facts = {"set": str(out), "images": len(drawn), "patients": len(set(drawn.patient_N.tolist()))}
-        voice.result(facts, f"{facts['images']} phantom images of {facts['patients']} patients: {out}")
+        population = configure(PHANTOMS[kind], settings or [], file=config)
+        write(batches(population, n=n, seed=seed, progress=voice.progress.stage("drawing")), out)
+        facts = {"set": str(out), "images": n, "patients": math.ceil(n / population.images_per_patient)}
+        voice.result(facts, f"{n} phantom images of {facts['patients']} patients: {out}")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 from augury.data.cache import cache_folder
-from augury.data.phantoms.brain import REVISION, BrainConfig, render
-from augury.data.phantoms.phantom import Phantom, write
+from augury.data.phantoms.brain import BrainConfig
+from augury.data.phantoms.breast import BreastConfig
+from augury.data.phantoms.fundus import FundusConfig
+from augury.data.phantoms.population import Population, batches
+from augury.data.phantoms.writing import write
 from augury.data.sample import digest_of
 from augury.errors import UserError
 
-PHANTOMS: dict[str, tuple[type[BrainConfig], Callable[..., Phantom]]] = {"brain": (BrainConfig, render)}
+PHANTOMS: dict[str, type[Population]] = {
+    "brain": BrainConfig,
+    "breast": BreastConfig,
+    "fundus": FundusConfig,
+}
 IMAGES = 600  # where the name does not say n
 MOST_IMAGES = 1_000_000
 
@@ -25,14 +31,14 @@ def phantom_set(spec: str) -> Path:
     the spec resolves to. UserError for an unknown kind or field and for values out of range.
     """
     kind, n, seed, config = parse(spec)
-    facts = {"kind": kind, "revision": REVISION, "n": n, "seed": seed, "config": asdict(config)}
+    facts = {"kind": kind, "revision": config.revision, "n": n, "seed": seed, "config": asdict(config)}
     folder = cache_folder() / "phantoms" / digest_of(facts)
     if not folder.is_dir():
-        write(PHANTOMS[kind][1](config, n=n, seed=seed), folder)
+        write(batches(config, n=n, seed=seed), folder)
     return folder
 
 
-def parse(spec: str) -> tuple[str, int, int, BrainConfig]:
+def parse(spec: str) -> tuple[str, int, int, Population]:
     """(kind, n, seed, configuration) of a spec.
 
     >>> parse("brain?n=40&seed=3&size=64")[:3]
@@ -49,10 +55,10 @@ def parse(spec: str) -> tuple[str, int, int, BrainConfig]:
     seed = int(_number(given.pop("seed", "0"), name="seed", whole=True))
     if not 1 <= n <= MOST_IMAGES:
         raise UserError(f"phantom n={n}: expected 1 to {MOST_IMAGES:,} images")
-    return kind, n, seed, _configured(PHANTOMS[kind][0](), given)
+    return kind, n, seed, _configured(PHANTOMS[kind](), given)
 
 
-def _configured(config: BrainConfig, given: dict[str, str]) -> BrainConfig:
+def _configured(config: Population, given: dict[str, str]) -> Population:
     """The configuration with the given fields, each read as the type of its default."""
     known = {field.name: getattr(config, field.name) for field in fields(config)}
     for name, text in given.items():

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from augury.data.phantoms.anatomy import Head
-from augury.data.phantoms.patients import MIMICS, Draws
+from augury.data.phantoms.brain.anatomy import Head
+from augury.data.phantoms.brain.quantities import MIMICS
+from augury.data.phantoms.patients import Draws
 from augury.data.phantoms.shapes import cover, ellipse, paint, turned
 
 GLIOMA, MENINGIOMA, NONE, PITUITARY = range(4)

@@ -60,8 +60,8 @@ def place(draws: Draws, *, z: Tensor, push: tuple[Tensor, Tensor, Tensor, Tensor
     widening = 1 + draws.between("egg", 0.0, 0.10) * v
     outside = ellipse(u / widening, v, across=across, down=down)
     depth = -(outside + SCALP_TO_BRAIN * draws.between("skull", 0.85, 1.2) + 0.05 * (z - 0.75).clamp(min=0))
-    fine = smooth(draws.fine_B2KK, size)
-    cortex = _around(draws.cortex_B1KK, u / across, v / down)
+    fine = smooth(draws.fields["fine"], size)
+    cortex = _around(draws.fields["cortex"], u / across, v / down)
     return Head(
         u=u, v=v, z=z, outside=outside, depth=depth, cortex=cortex, fine=fine, pixel=2 / size, value=_tissues(draws)
     )
@@ -84,7 +84,7 @@ def _coordinates(draws: Draws, *, size: int) -> tuple[Tensor, Tensor]:
     angle = draws.between("pose", -9, 9) + draws.between("turn", -2, 2)
     u, v = turned(x, y, angle)
     zoom = draws.between("zoom", 0.86, 1.08)
-    warp_B2HW = smooth(draws.warp_B2GG, size) * 0.016
+    warp_B2HW = smooth(draws.fields["warp"], size) * 0.016
     return u / zoom + warp_B2HW[:, 0], v / zoom + warp_B2HW[:, 1]
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from augury.data.phantoms.patients import Draws
+from augury.data.phantoms.patients import Draws, one_of
 from augury.data.phantoms.shapes import length, smooth
 
 
@@ -36,14 +36,9 @@ SCANNERS = (
 )
 
 
-def scanner_of(draws: Draws, *, scanners: int) -> Tensor:
-    """scanner_B11, int64: which scanner imaged each patient."""
-    return (draws.uniform["scanner"] * scanners).long().clamp(max=scanners - 1)
-
-
 def acquire(intensity_BHW: Tensor, draws: Draws, noise_B2HW: Tensor, *, scanners: int, strength: float) -> Tensor:
     """image_BHW in [0, 1] as the scanner exports it; `strength` scales noise and bias with the difficulty."""
-    index_B11 = scanner_of(draws, scanners=scanners)
+    index_B11 = one_of(draws, "scanner", scanners)
     size = intensity_BHW.shape[-1]
     signal = _blurred(intensity_BHW, _of("blur", index_B11) * (size / 128))
     signal = signal * torch.exp(strength * _bias(draws, index_B11, size=size))
@@ -63,7 +58,7 @@ def _bias(draws: Draws, index_B11: Tensor, *, size: int) -> Tensor:
     """Logarithm of the smooth sensitivity: a lean that the scanner has and a field of the patient's own."""
     ticks = torch.linspace(-1, 1, size)
     lean = _of("lean_x", index_B11) * ticks.view(1, 1, -1) + _of("lean_y", index_B11) * ticks.view(1, -1, 1)
-    field = smooth(draws.bias_B1GG, size)[:, 0]
+    field = smooth(draws.fields["bias"], size)[:, 0]
     return lean + 0.6 * _of("bias", index_B11) * (draws.between("bias", 0.6, 1.4) * field)
 
 
