@@ -191,3 +191,25 @@ def test_a_set_that_goes_out_and_comes_in_is_the_same_set(layout: str) -> None:
 
 def test_every_layout_that_writes_is_under_the_law() -> None:
     assert sorted(WANTS) == sorted(writable())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        *(("busi", layout) for layout in ("manifest", "monai", "imagefolder", "coco", "class_folders", "busi")),
+        ("eyepacs_256", "kaggle_retinopathy"), ("eyepacs_256", "manifest"), ("idrid_512", "monai"),
+        ("idrid_512", "manifest"), ("busi", "nnunet"), ("busi", "medmnist"), ("eyepacs_256", "mmc_amd"),
+    ],
+)  # fmt: skip
+def test_real_sets_go_out_and_come_in(name: str, layout: str, real_data: Path) -> None:
+    """Every image, mask, label, patient and eye. What a layout needs and the set has not is given to it first."""
+    manifest = load(real_data / name, no_patients=True)
+    if layout == "nnunet":
+        manifest = manifest.subset([i for i, sample in enumerate(manifest) if sample.masks])
+    if layout in ("medmnist", "mmc_amd"):
+        samples = (dataclasses.replace(s, split="train", modality="cfp") for s in manifest)
+        manifest = dataclasses.replace(manifest, samples=tuple(samples))
+    if layout == "mmc_amd":
+        manifest = dataclasses.replace(manifest, classes=(*amd.CLASSES, "dry")[: len(manifest.classes)])
+    there_and_back(manifest, layout, keep_rows=False)

@@ -14,6 +14,7 @@ from augury.app.options import (
     Config,
     Data,
     Device,
+    Layout,
     NoPatients,
     Quiet,
     Seed,
@@ -41,6 +42,7 @@ def fit(
     seed: Seed = 0,
     device: Device = "cpu",
     no_patients: NoPatients = False,
+    layout: Layout = None,
     config: Config = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -55,6 +57,7 @@ def fit(
         asked = Fit(
             method=method, data=data, out=out, config=configure(config_of(method), settings or [], file=config),
             size=pixels, seed=seed, steps=steps, batch=batch, device=device_of(device), no_patients=no_patients,
+            layout=layout,
         )  # fmt: skip
         facts = fit_method(asked, progress=voice.progress, note=voice.note)
         voice.result(facts, f"{method} fitted to {facts['images']} images: {out}")
@@ -86,6 +89,7 @@ def predict(
     data: Data,
     *,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The CSV to write.")],
+    layout: Layout = None,
     device: Device = "cpu",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -94,7 +98,9 @@ def predict(
     with talk(as_json=as_json, quiet=quiet) as voice:
         from augury.studies.predicting import predict_model
 
-        facts = predict_model(model, data, out=out, device=device_of(device), progress=voice.progress, note=voice.note)
+        facts = predict_model(
+            model, data, out=out, layout=layout, device=device_of(device), progress=voice.progress, note=voice.note
+        )
         voice.result(facts, f"predictions for {facts['images']} images: {out}")
 
 

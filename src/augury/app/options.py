@@ -15,7 +15,16 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder with a manifest.csv, a CSV, a folder with one sub-folder per class, a MedMNIST .npz, "
-        "or phantom:brain?n=600&seed=3",
+        "a set in another layout of the field (--layout), or phantom:brain?n=600&seed=3",
+    ),
+]
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        metavar="NAME",
+        help="How DATA lies on disk: manifest, csv, class_folders, monai, nnunet, coco, imagefolder, medmnist, busi, "
+        "kaggle_retinopathy, mmc_amd; recognised and said if absent.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, words on standard error.")]

@@ -30,6 +30,7 @@ def predict_model(
     data: str,
     *,
     out: Path,
+    layout: str | None = None,
     device: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
     note: Callable[[str], None] = print,
@@ -44,7 +45,7 @@ def predict_model(
     _refuse_place(out)
     predictor = load_predictor(model)
     predictor.nets.to(device)
-    manifest = load(data, no_patients=True, progress=_stage(progress, "reading images"))
+    manifest = load(data, no_patients=True, layout=layout, progress=_stage(progress, "reading images"))
     store = prepare(manifest, _preparation(source), progress=_stage(progress, "preparing images"))
     probability_NK = _predict(predictor, store.pixels_NCHW, progress)
     write_atomically(out, table(manifest, probability_NK, classes=source.facts["classes"]))

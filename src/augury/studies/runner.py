@@ -41,7 +41,9 @@ def run_study(study: Study, *, progress: Progress | None = None, note: Note | No
     started = time.monotonic()
     with _alone(study.out):
         reading = None if progress is None else lambda done, total: progress("reading images", done, total)
-        whole, prints = load_with_fingerprints(study.data, no_patients=study.no_patients, progress=reading)
+        whole, prints = load_with_fingerprints(
+            study.data, no_patients=study.no_patients, layout=study.layout, progress=reading
+        )
         _say(note, *whole.notes, *(f"unreadable: {item.image!r}: {item.why}" for item in whole.unreadable))
         manifest = expect_fit(whole, study)
         found = _plan_of(study, manifest, channels=1 if prints.channels_N.max() == 1 else 3, started=started)

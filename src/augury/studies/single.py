@@ -57,6 +57,7 @@ class Fit:
     batch: int = 64
     device: str = "cpu"
     no_patients: bool = False
+    layout: str | None = None  # of the data on disk; None: recognised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ def fit_method(asked: Fit, *, progress: Progress | None = None, note: Note = pri
 def gather(asked: Fit, *, progress: Progress | None, note: Note) -> Material:
     """Read, decode and prepare the data, and set a fifth of the patients aside where a predictor needs them."""
     stage = _stage(progress)
-    whole = load(asked.data, no_patients=True, progress=stage("reading images"))
+    whole = load(asked.data, no_patients=True, layout=asked.layout, progress=stage("reading images"))
     for text in (*whole.notes, *(f"unreadable: {u.image!r}: {u.why}" for u in whole.unreadable)):
         note(text)
     manifest = _labelled(whole, asked, note)

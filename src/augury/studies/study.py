@@ -54,6 +54,7 @@ class Study:
     split: Literal["grouped", "given"] = "grouped"
     drop_leaks: bool = False
     no_patients: bool = False
+    layout: str | None = None  # of the data on disk; None: recognised
     weights: Path | None = None
     device: str = "cpu"
     plan: Path | None = None
