@@ -48,6 +48,13 @@ def test_a_single_image_instead_of_a_set(augury: Augury, classes: Path) -> None:
     augury("check", classes / "a" / "000.png").expect_one_line("000.png", "expected a folder")
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_unknown_layout(name: str, augury: Augury, classes: Path, tmp_path: Path) -> None:
+    augury(*command(name, classes, tmp_path / "out"), "--layout", "tar").expect_one_line("'tar'", "class_folders")
+    other = augury(*command(name, classes, tmp_path / "out"), "--layout", "nnunet")
+    other.expect_one_line("dataset.json", "name a layout")
+
+
 def test_an_unknown_phantom(augury: Augury, tmp_path: Path) -> None:
     augury("check", "phantom:liver").expect_one_line("liver", "brain")
     augury("phantom", "liver", "-n", 4, "--out", tmp_path / "set").expect_one_line("liver", "brain")

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from augury.app.config import configure
+from augury.app.options import Layout
 from augury.app.study import question
+from augury.data.layouts import LAYOUTS
 from augury.errors import UserError
 
 
@@ -95,3 +97,8 @@ def test_a_study_takes_own_fields_and_overrides(tmp_path: Path) -> None:
     got = question(flags, file=file, settings=["cvae.latent=32", "steps=30", "metric=accuracy"])
     assert (got.preset, got.seed, got.metric) == ("quick", 5, "accuracy")
     assert got.overrides == {"classifier.width": 24, "cvae.latent": 32, "steps": 30}
+
+
+def test_the_help_names_every_layout() -> None:
+    words = Layout.__metadata__[0].help.replace(",", " ").replace(";", " ").split()
+    assert [word for word in words if word in LAYOUTS] == list(LAYOUTS)

@@ -23,8 +23,8 @@ Layout = Annotated[
     typer.Option(
         "--layout",
         metavar="NAME",
-        help="How DATA lies on disk: manifest, csv, class_folders, monai, nnunet, coco, imagefolder, medmnist, busi, "
-        "kaggle_retinopathy, mmc_amd; recognised and said if absent.",
+        help="How DATA lies on disk: manifest, mmc_amd, nnunet, coco, monai, imagefolder, kaggle_retinopathy, csv, "
+        "medmnist, busi, dicom, nifti or class_folders; recognised, and said, if absent.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, words on standard error.")]

@@ -68,7 +68,7 @@ def mask_faults(
 
 
 def _one(path: Path, member: str | None, *, size: tuple[int, int], labels: Collection[int] | None) -> NDArray[np.uint8]:
-    value_HW = _values(path, member)
+    value_HW = mask_values(path, member)
     if value_HW.shape != size:
         height, width = value_HW.shape[:2]
         raise UnreadableImage(
@@ -91,8 +91,11 @@ def _few(values: Sequence[int]) -> str:
     return ", ".join(map(str, values[:_SHOWN])) + more
 
 
-def _values(path: Path, member: str | None) -> NDArray[Any]:
-    """The numbers of a mask file, never a picture made of them: stored values, palette indices, voxels."""
+def mask_values(path: Path, member: str | None = None) -> NDArray[Any]:
+    """(H, W): the numbers of a mask file, never a picture made of them: stored values, palette indices, voxels.
+
+    Raises UnreadableImage with the reason.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(352)

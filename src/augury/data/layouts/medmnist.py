@@ -29,7 +29,9 @@ def recognises(path: Path) -> bool:
 
 def list_archive(path: Path) -> Listing:
     """The images of a MedMNIST .npz; rows are named by their members."""
-    file = _file(path) or path
+    file = path if path.is_file() else _file(path)
+    if file is None:
+        raise UserError(f"{str(path)!r} is a folder that holds no single .npz; name the MedMNIST file")
     rows = tuple(
         Row(name=entry.member, image=file, member=entry.member, label=entry.label, split=entry.split)
         for entry in medmnist.entries(file)

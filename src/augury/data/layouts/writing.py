@@ -6,15 +6,18 @@ written anew as a PNG of the same pixels, 8 or 16 bits, grey or colour, and is n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from augury.data import png, readers
 from augury.data.in_order import Progress, map_in_order
 from augury.data.listing import Row
+from augury.data.masks import mask_values
 from augury.data.sample import Manifest, Sample
 from augury.errors import UserError
 
@@ -51,7 +54,8 @@ def put_images(
 
 def pixels_of(row: Row) -> NDArray[Any]:
     """The decoded image; UserError with the row's file where it cannot be read any more."""
-    return _decoded(row.image, row.member)
+    with _named(row.image):
+        return readers.decode(row.image, row.member)
 
 
 def put_mask(row: Row, name: str, path: Path) -> None:
@@ -69,9 +73,14 @@ def put_masks(row: Row, stem: str, folder: Path) -> dict[str, str]:
 
 
 def mask_of(row: Row, name: str) -> NDArray[Any]:
-    """The pixels of a mask as they lie in the file; a file of many images is cut with the image's own member."""
+    """(H, W) uint8 or uint16: the numbers of a mask file; a file of many images is cut with the image's own member."""
     path = row.masks[name]
-    return _decoded(path, row.member if path.suffix.lower() == row.image.suffix.lower() else None)
+    with _named(path):
+        value_HW = mask_values(path, row.member)
+    kinds = [kind for kind in (np.uint8, np.uint16) if np.array_equal(value_HW, value_HW.astype(kind))]
+    if not kinds:
+        raise UserError(f"the mask {str(path)!r} has values that are not 0 to 65535; expected labels: correct it")
+    return value_HW.astype(kinds[0])
 
 
 def whole_split(rows: Sequence[Row]) -> bool:
@@ -107,9 +116,11 @@ def _put(row: Row, path: Path) -> tuple[int, ...]:
     return pixels.shape
 
 
-def _decoded(path: Path, member: str | None) -> NDArray[Any]:
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """A reason why a file cannot be read becomes an error that names the file."""
     try:
-        return readers.decode(path, member)
+        yield
     except UserError as error:
         raise UserError(f"{str(path)!r} {error}; it was readable when the set was loaded: restore it") from error
 
