@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from augury.data.fingerprints import pixel_digest
+from augury.data.preparation.borders import crop_border
+from augury.data.preparation.fitting import resize
 from augury.data.readers import decode
 from augury.data.sample import Manifest, Sample
-from augury.data.store import Preparation, crop_border, prepare, resize
+from augury.data.store import Preparation, prepare
 from augury.errors import UserError
 
 RNG = np.random.default_rng(0)

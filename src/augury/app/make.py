@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from augury.app.config import configure
+from augury.app.config import configure, setting
 from augury.app.options import (
     AsJson,
     Config,
     Data,
     Device,
     Layout,
+    Modality,
     NoPatients,
     Quiet,
     Seed,
@@ -43,6 +45,7 @@ def fit(
     device: Device = "cpu",
     no_patients: NoPatients = False,
     layout: Layout = None,
+    modality: Modality = None,
     config: Config = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -54,13 +57,23 @@ def fit(
         voice.note(f"fitting {method} to {data}")
         from augury.studies.single import Fit, config_of, fit_method
 
+        own, preparation = split_settings(settings or [])
         asked = Fit(
-            method=method, data=data, out=out, config=configure(config_of(method), settings or [], file=config),
-            size=pixels, seed=seed, steps=steps, batch=batch, device=device_of(device), no_patients=no_patients,
-            layout=layout,
+            method=method, data=data, out=out, config=configure(config_of(method), own, file=config), size=pixels,
+            seed=seed, steps=steps, batch=batch, device=device_of(device), no_patients=no_patients, modality=modality,
+            preparation=preparation, layout=layout,
         )  # fmt: skip
         facts = fit_method(asked, progress=voice.progress, note=voice.note)
         voice.result(facts, f"{method} fitted to {facts['images']} images: {out}")
+
+
+def split_settings(settings: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """The method's own settings, and the fields of Preparation that "preparation.FIELD=VALUE" sets."""
+    prepared = [text for text in settings if text.startswith("preparation.")]
+    values: dict[str, Any] = {}
+    for text in prepared:
+        values |= setting(text)["preparation"]
+    return [text for text in settings if text not in prepared], values
 
 
 def sample(

@@ -35,6 +35,14 @@ Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:1.")]
 NoPatients = Annotated[
     bool, typer.Option("--no-patients", help="No patient ids are known: every image counts as a patient of its own.")
 ]
+Modality = Annotated[
+    str | None,
+    typer.Option(
+        "--modality",
+        metavar="NAME",
+        help="fundus, oct, mri, ct, xray, ultrasound, dermoscopy or generic; guessed and printed if absent.",
+    ),
+]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE.yaml", help="Settings of a YAML file.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one setting; may be repeated.")

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from augury.app.config import configure, read_yaml, setting
-from augury.app.options import AsJson, Config, Data, Device, Layout, NoPatients, Quiet, Settings, device_of, size_of
+from augury.app.options import (
+    AsJson,
+    Config,
+    Data,
+    Device,
+    Layout,
+    Modality,
+    NoPatients,
+    Quiet,
+    Settings,
+    device_of,
+    size_of,
+)
 from augury.app.talk import talk
 from augury.errors import UserError
 
@@ -36,6 +48,7 @@ def study(
     drop_leaks: Annotated[bool, typer.Option("--drop-leaks", help="With --split given: drop training twins.")] = False,
     no_patients: NoPatients = False,
     layout: Layout = None,
+    modality: Modality = None,
     weights: Annotated[Path | None, typer.Option(help="A .safetensors file for the arms probe, pretrained.")] = None,
     plan: Annotated[Path | None, typer.Option(help="Exactly an earlier plan.json, on any machine.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
@@ -51,9 +64,9 @@ def study(
     flags = {
         "data": data, "out": out, "preset": preset, "budget": None if budget is None else seconds(budget),
         "arms": _names(arms), "generators": _names(generators), "metric": metric, "smallest_effect": smallest_effect,
-        "gate_level": gate_level, "split": split, "drop_leaks": drop_leaks or None, "no_patients": no_patients or None,
-        "layout": layout, "weights": weights, "plan": plan, "workers": workers, "seed": seed,
-        "device": device_of(device),
+        "gate_level": gate_level, "split": split, "drop_leaks": drop_leaks or None, "modality": modality,
+        "no_patients": no_patients or None, "layout": layout,
+        "weights": weights, "plan": plan, "workers": workers, "seed": seed, "device": device_of(device),
         "size": None if size is None else size_of(size, default=(0, 0)),
     }  # fmt: skip
     with talk(as_json=as_json, quiet=quiet) as voice:

@@ -43,13 +43,14 @@ class Augmentation:
     gamma: float = 0.0  # exponent log-uniform in [exp(-gamma), exp(gamma)]
     noise: float = 0.0  # Gaussian noise with sd uniform in [0, noise], fraction of the full range
     blur: float = 0.0  # Gaussian blur with sd uniform in [0, blur], pixels
+    hue: float = 0.0  # turn of the hue uniform in +-, fraction of the circle; of colour images only
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if not (math.isfinite(value) and value >= 0):
                 raise UserError(f"augmentation {field.name}={value}: expected a finite number >= 0; 0 turns it off")
-        for name in ("contrast", "crop"):
+        for name in ("contrast", "crop", "hue"):
             if getattr(self, name) >= 1:
                 raise UserError(f"augmentation {name}={getattr(self, name)}: expected less than 1; try 0.2")
 
@@ -210,7 +211,20 @@ def _recolour(
     if config.noise > 0:
         noise_BCHW = torch.randn(image_BCHW.shape, generator=generator, device=generator.device).to(image_BCHW.device)
         image_BCHW = torch.addcmul(image_BCHW, noise_BCHW, ((parameters["noise"] + 1) * config.noise).view(-1, 1, 1, 1))
+    if config.hue > 0 and image_BCHW.shape[1] == 3:  # drawn last: without it every other number stays what it was
+        turn_B = torch.rand(len(image_BCHW), generator=generator, device=generator.device) * 2 - 1
+        image_BCHW = _turn_hue(image_BCHW, turn_B.to(image_BCHW.device) * config.hue)
     return image_BCHW
+
+
+def _turn_hue(image_BCHW: Tensor, turn_B: Tensor) -> Tensor:
+    """Colours turned about the grey axis by `turn` of a circle (Rodrigues' formula); grey and the mean stay."""
+    angle_B11 = (turn_B * (2 * math.pi)).view(-1, 1, 1)
+    grey_33 = torch.full((3, 3), 1 / 3, device=image_BCHW.device, dtype=image_BCHW.dtype)
+    cross_33 = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]).to(grey_33) / math.sqrt(3)
+    rest_33 = torch.eye(3).to(grey_33) - grey_33
+    turn_B33 = grey_33 + torch.cos(angle_B11) * rest_33 + torch.sin(angle_B11) * cross_33
+    return torch.einsum("bij,bjhw->bihw", turn_B33, image_BCHW)
 
 
 def _blur(image_BCHW: Tensor, sigma_B: Tensor, *, largest: float) -> Tensor:

@@ -64,9 +64,7 @@ def _write(folder: Path, fitted: Path, arm: Arm, results: Mapping[str, Any], spa
         "method": "probe" if arm.frozen else "classifier", "arm": arm.id, "data": manifest.name,
         "classes": list(manifest.classes), "plan_hash": results["plan_hash"], "steps": plan.steps,
         "counts": np.bincount(manifest.label_N, minlength=len(manifest.classes)).tolist(),
-        "preparation": {
-            "size": list(plan.size), "channels": plan.channels, "fit": "stretch", "clip": None, "crop_border": False
-        },
+        "preparation": {"size": list(plan.size), "channels": plan.channels, **plan.preparation},
     }  # fmt: skip
     recipe = Recipe(kind="model", facts=facts, parents={"fitted": parent.digest})
     shutil.rmtree(folder, ignore_errors=True)

@@ -35,6 +35,7 @@ AN_ARM = 2.0
 CONTENTION = 1.15  # two processes on two cores share caches and memory (measured)
 LEAST_STEPS = 0.35  # of the preset's steps; below this the reference itself would not be a fair one
 SIZES = (32, 28)
+PLAIN = "standard"  # the augmentation of a study that has no time to tune it
 
 
 def measure(plan: Plan, manifest: Manifest, *, device: str) -> Costs:
@@ -60,7 +61,7 @@ def measure(plan: Plan, manifest: Manifest, *, device: str) -> Costs:
 
 
 def _predictor(plan: Plan, pairs: Pairs, shape: Shape, device: str) -> tuple[float, float]:
-    config = ClassifierConfig(**{**plan.classifier, "augmentation": plan.candidates[-1]})
+    config = ClassifierConfig(**{**plan.classifier, "augmentation": plan.augmentation(plan.candidates[-1])})
     net = Classifier(config, shape)
 
     def steps(count: int) -> None:
@@ -241,4 +242,4 @@ def _shrunk(plan: Plan, size: int) -> Plan | None:
 
 
 def _untuned(plan: Plan) -> Plan | None:
-    return replace(plan, candidates=("standard",)) if len(plan.candidates) > 1 else None
+    return replace(plan, candidates=(PLAIN,)) if len(plan.candidates) > 1 else None

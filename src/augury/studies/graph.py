@@ -118,9 +118,10 @@ class Maker:
     def common(self) -> dict[str, Any]:
         """Facts that enter every step."""
         plan = self.plan
+        prepared = {"preparation": plan.preparation} if plan.preparation else {}
         return {
             "size": plan.size, "channels": plan.channels, "seed": plan.seed, "precision": "fp32",
-            "store": plan.revisions.get("store"), "steps_revision": plan.revisions.get("steps"),
+            "store": plan.revisions.get("store"), "steps_revision": plan.revisions.get("steps"), **prepared,
         }  # fmt: skip
 
     def tune(self) -> Step:
@@ -164,7 +165,8 @@ class Maker:
             "share": arm.share, "weight": arm.weight, "frozen": arm.frozen, "shuffled": arm.shuffled,
             "weights": plan.weights_digest if arm.given_weights else None,
         }  # fmt: skip
-        return {
+        bounds = {"augmentations": plan.augmentations} if plan.augmentations else {}
+        return bounds | {
             "training": training, "classifier": plan.classifier, "steps": plan.steps, "batch": plan.batch,
             "run_seed": 0 if arm.frozen else seed, "candidates": plan.candidates if len(plan.candidates) == 1 else None,
             "revision": plan.revisions.get("probe" if arm.frozen else "classifier", 1),

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from augury.data.augmentation import Augmentation
 from augury.data.cache import write_atomically
 from augury.data.sample import digest_of
 from augury.errors import UserError
@@ -65,12 +66,25 @@ class Plan:
     dropped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     revisions: dict[str, int] = field(default_factory=dict)
+    modality: str = ""  # as which the images are prepared; "": a plan from before this was asked
+    handling: tuple[str, ...] = ()  # what that means, in sentences
+    preparation: dict[str, Any] = field(default_factory=dict)  # fields of Preparation that are not as usual
+    augmentations: dict[str, dict[str, Any]] = field(default_factory=dict)  # presets within the modality's bounds
 
     @property
     def hash(self) -> str:
-        """Sixteen hex digits of all that determines a number; what this machine needs for it does not enter."""
+        """Sixteen hex digits of all that determines a number; what this machine needs for it does not enter.
+
+        Nor do fields that an older plan did not have, as long as they say nothing.
+        """
         here = ("workers", "estimate_seconds", "costs")
-        return digest_of({name: value for name, value in asdict(self).items() if name not in here})
+        later = {"modality", "handling", "preparation", "augmentations"}
+        facts = {name: value for name, value in asdict(self).items() if name not in here}
+        return digest_of({name: value for name, value in facts.items() if value or name not in later})
+
+    def augmentation(self, name: str) -> str | Augmentation:
+        """The preset of this name as the plan's modality allows it."""
+        return Augmentation(**self.augmentations[name]) if name in self.augmentations else name
 
     def parsed(self) -> tuple[Arm, ...]:
         """The arms, reference first."""
@@ -86,6 +100,7 @@ class Plan:
             f"arms: {', '.join(self.arms)}",
             f"generators: {', '.join(f'{name} ({g.steps} steps)' for name, g in self.generators.items()) or 'none'}",
             *(f"dropped for the budget: {text}" for text in self.dropped),
+            *self.handling,
             *self.notes,
             f"estimate: {self.estimate_seconds / 60:.1f} minutes with {self.workers} worker(s)",
         ]

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from augury.conditions.shape import Shape
 from augury.data.augmentation import PRESETS as AUGMENTATIONS
 from augury.data.cache import cache_folder
+from augury.data.preparation.allowed import bounds_in_words
+from augury.data.preparation.choice import Choice
 from augury.data.sample import Manifest
 from augury.data.store import REVISION as STORE
 from augury.data.weights import read_weights
@@ -21,7 +23,7 @@ from augury.metrics.classification import METRICS
 from augury.predictors.backbones import build, load_given
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.probe import Probe
-from augury.studies import budget
+from augury.studies import budget, preparing
 from augury.studies.arms import REFERENCE, Arm, complete, default, parse, primary, question
 from augury.studies.graph import Costs, partitions_of
 from augury.studies.plan import GeneratorPlan, Plan
@@ -103,7 +105,7 @@ def _expect_known(study: Study) -> None:
     unknown = [name for name in study.generators if name not in GENERATORS]
     if unknown or not study.generators:
         raise UserError(f"got the generators {unknown}; expected some of {', '.join(GENERATORS)}; correct --generators")
-    prefixes = ("classifier", *study.generators)
+    prefixes = ("classifier", *preparing.SECTIONS, *study.generators)
     strange = [n for n in study.overrides if n not in OWN and n.split(".")[0] not in prefixes]
     if strange:
         wanted = ", ".join([*OWN, *(f"{prefix}.FIELD" for prefix in prefixes)])
@@ -127,6 +129,8 @@ def _expect_loadable(weights: Path, plan: Plan, *, classes: int) -> None:
 def _whole(study: Study, manifest: Manifest, weights: Path | None, channels: Literal[1, 3]) -> Plan:
     own = _own(study)
     arms, notes = _arms(study, weights)
+    choice, bounds = _handling(study, manifest, channels, own)
+    asked = preparing.section("augmentation", study.overrides)
     extent = replace(PRESETS[study.preset], folds=own.folds, seeds=own.seeds)
     if study.split == "given":
         extent = replace(extent, folds=1, used=1, repeats=1)
@@ -143,7 +147,20 @@ def _whole(study: Study, manifest: Manifest, weights: Path | None, channels: Lit
         smallest_effect=study.smallest_effect, gate_level=study.gate_level, weights=str(weights) if weights else None,
         weights_digest=weights_digest(weights) if weights else None, workers=workers_of(study), notes=notes,
         revisions=revisions(name for name in study.generators if name in used),
+        modality=choice.modality, preparation=dict(choice.preparation), augmentations=bounds,
+        handling=(*choice.words(), *bounds_in_words(choice.kind, asked=asked)),
     )  # fmt: skip
+
+
+def _handling(
+    study: Study, manifest: Manifest, channels: int, own: Settings
+) -> tuple[Choice, dict[str, dict[str, Any]]]:
+    """How the images are prepared, and every preset that may be tuned over within the bounds of their modality."""
+    section = preparing.section
+    choice = preparing.chosen(manifest, named=study.modality, asked=section("preparation", study.overrides))
+    names = sorted({*own.candidates, budget.PLAIN})
+    asked = section("augmentation", study.overrides)
+    return choice, preparing.augmentations(names, choice, channels=channels, asked=asked)
 
 
 def revisions(generators: Iterable[str]) -> dict[str, int]:

@@ -17,10 +17,11 @@ from augury.data.cache import write_atomically
 from augury.data.importers import load
 from augury.data.provenance import Artefact
 from augury.data.sample import Manifest
-from augury.data.store import Preparation, prepare
+from augury.data.store import prepare
 from augury.errors import UserError
 from augury.predictors import PREDICTORS
 from augury.predictors import load as load_predictor
+from augury.studies.preparing import preparation_of
 
 _BATCH = 256
 
@@ -46,7 +47,9 @@ def predict_model(
     predictor = load_predictor(model)
     predictor.nets.to(device)
     manifest = load(data, no_patients=True, layout=layout, progress=_stage(progress, "reading images"))
-    store = prepare(manifest, _preparation(source), progress=_stage(progress, "preparing images"))
+    store = prepare(
+        manifest, preparation_of(source.facts["preparation"]), progress=_stage(progress, "preparing images")
+    )
     probability_NK = _predict(predictor, store.pixels_NCHW, progress)
     write_atomically(out, table(manifest, probability_NK, classes=source.facts["classes"]))
     _say(source, manifest, note)
@@ -78,13 +81,6 @@ def _predict(
         if progress is not None:
             progress("predicting", min(first + _BATCH, len(pixels_NCHW)), len(pixels_NCHW))
     return np.concatenate(parts)
-
-
-def _preparation(source: Artefact) -> Preparation:
-    facts = dict(source.facts["preparation"])
-    facts["size"] = tuple(facts["size"])
-    facts["clip"] = tuple(facts["clip"]) if facts.get("clip") else None
-    return Preparation(**facts)
 
 
 def _refuse_other(source: Artefact, model: Path) -> None:

@@ -19,12 +19,13 @@ from augury.data import provenance
 from augury.data.cache import make_folder, write_atomically
 from augury.data.importers import load_with_fingerprints
 from augury.data.sample import Manifest
-from augury.data.store import Preparation, prepare
+from augury.data.store import prepare
 from augury.errors import Refused, UserError
 from augury.studies import engine, evidence, gallery, plan, planner, report
 from augury.studies.best import hand_over
 from augury.studies.graph import Graph, Step, build
 from augury.studies.plan import Plan
+from augury.studies.preparing import preparation_of
 from augury.studies.study import Study
 from augury.studies.workspace import Workspace
 
@@ -93,8 +94,7 @@ def _same(found: Plan, study: Study, manifest: Manifest, path: Path) -> Plan:
     if study.plan is not None:
         if plan.read(study.plan).hash != found.hash:
             raise UserError(f"{path} is of another study than {study.plan}; choose another --out")
-    elif found.request != asked:
-        different = [name for name in asked if asked[name] != found.request.get(name)]
+    elif different := [name for name in asked if asked[name] != found.request.get(name)]:
         raise UserError(
             f"{path} is of another study (it differs in {', '.join(different)}); expected the same command; "
             "choose another --out"
@@ -149,7 +149,8 @@ def _carry_out(
 
 def workspace(study: Study, found: Plan, manifest: Manifest) -> tuple[Workspace, Graph]:
     """The prepared pixels and the graph of steps."""
-    store = prepare(manifest, Preparation(size=found.size, channels=found.channels))
+    facts = {"size": found.size, "channels": found.channels, **found.preparation}
+    store = prepare(manifest, preparation_of(facts))
     graph = build(found, manifest, planner.costs_of(found))
     space = Workspace(
         plan=found, manifest=manifest, pixels=store.path, partitions=graph.partitions,

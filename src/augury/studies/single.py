@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from augury.conditions.shape import Shape
 from augury.data import provenance
 from augury.data.cache import make_folder, write_atomically
 from augury.data.importers import load
+from augury.data.preparation.allowed import allowed, bounds_in_words
+from augury.data.preparation.choice import Choice
 from augury.data.provenance import Recipe, samples_digest
 from augury.data.sample import IntArray, Manifest
 from augury.data.splits import grouped_folds
@@ -32,6 +34,7 @@ from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.phases import Phase, Source
 from augury.studies.cards import model_card, sample_sheet
 from augury.studies.planner import GENERATOR_STEPS
+from augury.studies.preparing import chosen, preparation_of
 from augury.training import Run
 
 Progress = Callable[[str, int, int], None]  # stage, done, in all
@@ -58,6 +61,8 @@ class Fit:
     device: str = "cpu"
     no_patients: bool = False
     layout: str | None = None  # of the data on disk; None: recognised
+    modality: str | None = None  # None: guessed
+    preparation: Mapping[str, Any] = field(default_factory=dict)  # fields above the modality's own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +74,7 @@ class Material:
     train: IntArray
     choose: IntArray
     preparation: Preparation
+    choice: Choice
 
 
 def config_of(method: str) -> type:
@@ -88,6 +94,7 @@ def fit_method(asked: Fit, *, progress: Progress | None = None, note: Note = pri
     """
     config_of(asked.method)
     material = gather(asked, progress=progress, note=note)
+    asked = _bounded(asked, material, note)
     recipe = _recipe(asked, material)
     if not _made_already(asked, recipe):
         work = _unfinished(asked, recipe)
@@ -97,7 +104,8 @@ def fit_method(asked: Fit, *, progress: Progress | None = None, note: Note = pri
     return {
         "model": str(asked.out), "method": asked.method, "digest": recipe.digest, "images": len(material.train),
         "chosen_on": len(material.choose), "classes": list(material.manifest.classes), "steps": recipe.facts["steps"],
-        "size": list(material.preparation.size), "unreadable": [asdict(u) for u in material.manifest.unreadable],
+        "size": list(material.preparation.size), "modality": material.choice.modality,
+        "unreadable": [asdict(u) for u in material.manifest.unreadable],
     }  # fmt: skip
 
 
@@ -109,13 +117,31 @@ def gather(asked: Fit, *, progress: Progress | None, note: Note) -> Material:
         note(text)
     manifest = _labelled(whole, asked, note)
     size = asked.size or SIZES.get(asked.method, (32, 32))
-    store = prepare(manifest, Preparation(size=size), progress=stage("preparing images"))
+    choice = chosen(manifest, named=asked.modality, asked=asked.preparation)
+    for text in choice.words():
+        note(text)
+    facts = {"size": size, **choice.preparation}
+    store = prepare(manifest, preparation_of(facts), progress=stage("preparing images"))
     pixels_NCHW = store.pixels_NCHW
     condition = Condition(label_B=torch.from_numpy(manifest.label_N))
     pairs = Pairs(pixels_NCHW=pixels_NCHW, condition=condition, classes=len(manifest.classes))
     train, choose = _parts(manifest, asked, note)
-    preparation = Preparation(size=size, channels=1 if pixels_NCHW.shape[1] == 1 else 3)
-    return Material(manifest=manifest, pairs=pairs, train=train, choose=choose, preparation=preparation)
+    preparation = preparation_of({**facts, "channels": 1 if pixels_NCHW.shape[1] == 1 else 3})
+    return Material(manifest=manifest, pairs=pairs, train=train, choose=choose, preparation=preparation, choice=choice)
+
+
+def _bounded(asked: Fit, material: Material, note: Note) -> Fit:
+    """The request with its augmentation preset in the bounds of the modality; one that is spelt out stays."""
+    if not isinstance(asked.config, ClassifierConfig):
+        return asked
+    given = asked.config.augmentation
+    spelt = {} if isinstance(given, str) else {name: value for name, value in asdict(given).items() if value}
+    for text in bounds_in_words(material.choice.kind, asked=spelt):
+        note(text)
+    if not isinstance(given, str):
+        return asked
+    bounded = allowed(given, material.choice.kind, channels=material.preparation.channels or 1, asked={})
+    return replace(asked, config=replace(asked.config, augmentation=bounded))
 
 
 def _labelled(whole: Manifest, asked: Fit, note: Note) -> Manifest:

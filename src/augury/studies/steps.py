@@ -233,7 +233,7 @@ def _augmentation(step: Step, space: Workspace) -> str:
 
 
 def _config(plan: Plan, augmentation: str, *, balanced: bool, weights: Path | None) -> ClassifierConfig:
-    facts = {**plan.classifier, "augmentation": augmentation, "balanced": balanced}
+    facts = {**plan.classifier, "augmentation": plan.augmentation(augmentation), "balanced": balanced}
     if weights is not None:
         facts |= {"backbone": backbone_of(weights), "weights": str(weights)}
     return ClassifierConfig(**facts)

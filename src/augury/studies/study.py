@@ -55,6 +55,7 @@ class Study:
     drop_leaks: bool = False
     no_patients: bool = False
     layout: str | None = None  # of the data on disk; None: recognised
+    modality: str | None = None  # None: guessed from the data
     weights: Path | None = None
     device: str = "cpu"
     plan: Path | None = None

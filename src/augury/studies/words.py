@@ -49,6 +49,6 @@ def limits(facts: Mapping[str, Any], plan: Plan, whole: Manifest) -> list[str]:
     said += [
         f"The classifier was trained for {plan.steps} steps of {plan.batch} images of {plan.size[0]} x {plan.size[1]} "
         "pixels; longer training or larger images may change the answer.",
-        *(f"{note[0].upper()}{note[1:]}." for note in plan.notes),
+        *(f"{note[0].upper()}{note[1:]}." for note in (*plan.handling, *plan.notes)),
     ]
     return said

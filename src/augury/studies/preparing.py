@@ -1,0 +1,45 @@
+"""From what a user said to how images are prepared and augmented; from a record back to the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from augury.data.augmentation import Augmentation
+from augury.data.preparation.allowed import allowed
+from augury.data.preparation.choice import Choice, choose
+from augury.data.preparation.preparation import Preparation
+from augury.data.sample import Manifest
+from augury.studies.settings import configured, nested
+
+SECTIONS = ("preparation", "augmentation")
+
+
+def chosen(manifest: Manifest, *, named: str | None, asked: Mapping[str, Any]) -> Choice:
+    """The choice for a set, each of the user's values of the right kind; UserError otherwise."""
+    found = choose(manifest, named=named, asked=asked)
+    plain = configured(Preparation, {"size": (64, 64), **found.preparation}, at="preparation.")
+    return Choice(
+        modality=found.modality, because=found.because, notes=found.notes,
+        preparation={name: getattr(plain, name) for name in found.preparation},
+    )  # fmt: skip
+
+
+def section(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The overrides "name.FIELD" by their fields."""
+    return nested({n.removeprefix(f"{name}."): v for n, v in overrides.items() if n.startswith(f"{name}.")})
+
+
+def augmentations(
+    names: Iterable[str], choice: Choice, *, channels: int, asked: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Each preset within the bounds of the modality, with the user's values above; UserError for a wrong one."""
+    whole = configured(Augmentation, asked, at="augmentation.")
+    given = {field: getattr(whole, field) for field in asked}
+    return {name: asdict(allowed(name, choice.kind, channels=channels, asked=given)) for name in names}
+
+
+def preparation_of(facts: Mapping[str, Any]) -> Preparation:
+    """The preparation that a record states; what it does not name is as usual."""
+    return configured(Preparation, facts, at="preparation.")
