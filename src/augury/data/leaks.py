@@ -10,15 +10,15 @@ from augury.data.duplicates import NearPairs
 from augury.data.sample import Manifest
 
 ORDER = ("train", "val", "test")  # where a group lies on two sides, the later side keeps it
-Table = dict[str, dict[str, int]]
+Table = dict[str, dict[str, int | None]]
 
 
 def check_split(manifest: Manifest, near: NearPairs | None = None) -> Table:
     """{"test<-train": {"exact", "near", "either", "patients"}} for each two splits that the source gave.
 
-    exact, near, either: images of the first that have such a twin in the second; patients: known patients on both
-    sides. `near` None: the groups stand in for the pairs, and near counts the images that are linked, perhaps through
-    others, to an image of the second without being its copy or of its patient.
+    exact, near, either: images of the first that have such a twin in the second; patients: patients on both sides,
+    None where they are not known. `near` None: the groups stand in for the pairs, and near counts the images that are
+    linked, perhaps through others, to an image of the second without being its copy or of its patient.
     """
     split_N = np.array([sample.split or "" for sample in manifest])
     present = [name for name in ORDER if name in split_N] + sorted(set(split_N.tolist()) - {"", *ORDER})
@@ -68,15 +68,15 @@ def _place(split: str) -> tuple[int, str]:
 
 def _leak(
     manifest: Manifest, twins_N: list[set[str]] | None, *, later: list[int], earlier: list[int]
-) -> dict[str, int]:
+) -> dict[str, int | None]:
     ids = {manifest[i].id for i in earlier}
     exact = {i for i in later if manifest[i].id in ids}
     if twins_N is None:
         close = _linked(manifest, later=later, earlier=earlier) - exact
     else:
         close = {i for i in later if not ids.isdisjoint(twins_N[i])}
-    shared = _patients(manifest, later) & _patients(manifest, earlier) if manifest.patients_known else set()
-    return {"exact": len(exact), "near": len(close), "either": len(exact | close), "patients": len(shared)}
+    shared = len(_patients(manifest, later) & _patients(manifest, earlier)) if manifest.patients_known else None
+    return {"exact": len(exact), "near": len(close), "either": len(exact | close), "patients": shared}
 
 
 def _linked(manifest: Manifest, *, later: list[int], earlier: list[int]) -> set[int]:

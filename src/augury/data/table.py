@@ -36,6 +36,7 @@ _META = ("site", "sex", "age")
 _EYES = {"left": "left", "l": "left", "os": "left", "right": "right", "r": "right", "od": "right"}
 _DELIMITERS = (",", ";", "\t")
 _SHOWN = 12  # columns named in a message
+_LONG = 40  # letters of a column's name shown there
 
 
 def list_table(path: Path) -> Listing:
@@ -111,7 +112,7 @@ def _recognise(header: Sequence[str], *, path: Path) -> dict[str, int]:
     found = {name: _find(name, header, path=path) for name in ALIASES}
     columns = {name: position for name, position in found.items() if position is not None}
     if "image" not in columns:
-        shown = ", ".join(header[:_SHOWN]) + (", ..." if len(header) > _SHOWN else "")
+        shown = ", ".join(column[:_LONG] for column in header[:_SHOWN]) + (", ..." if len(header) > _SHOWN else "")
         raise UserError(
             f"{str(path)!r} has the columns {shown}; expected one named 'image' (or {_few('image')}): add it"
         )
