@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from augury.data import png
+from augury.data import png, readers
 from augury.data.importers import load
 from augury.data.layouts import LAYOUTS, amd, json_text, list_path, write
 from augury.data.listing import Listing, Row
+from augury.data.masks import read_mask
 from augury.data.sample import Box, Manifest
 from augury.errors import UserError
 
@@ -72,6 +73,29 @@ def test_nnunet_with_channels_and_a_test_folder(tmp_path: Path) -> None:
         ("T2", "p1", "train"), ("ADC", "p1", "train"), ("T2", None, "test"),
     ]  # fmt: skip
     assert [bool(row.masks) for row in listing.rows] == [True, True, False]
+
+
+def test_nnunet_volumes_become_slices_with_their_labels(tmp_path: Path) -> None:
+    import nibabel
+
+    rng = np.random.default_rng(0)
+    voxels, labels = rng.integers(0, 999, (16, 20, 12)).astype(np.int16), np.zeros((16, 20, 12), np.uint8)
+    labels[4:9, 5:12, 3:9] = 1
+    for place, values in {"imagesTr/p_0000.nii.gz": voxels, "labelsTr/p.nii.gz": labels}.items():
+        (tmp_path / "in" / place).parent.mkdir(parents=True)
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "in" / place)
+    facts = {"channel_names": {"0": "T2"}, "labels": {"background": 0, "lesion": 1}, "file_ending": ".nii.gz"}
+    dump(tmp_path / "in" / "dataset.json", facts)
+    manifest = load(tmp_path / "in", no_patients=True)
+    assert {str(s.member).rpartition("/")[0] for s in manifest} == {"slice/2"}
+    assert len({s.patient for s in manifest}) == 1
+    for layout in ("manifest", "nnunet"):
+        back = load(write(manifest, tmp_path / layout, layout=layout).folder, no_patients=True)
+        assert [s.id for s in back] == [s.id for s in manifest]
+        for there, here in zip(manifest, back, strict=True):
+            size = readers.decode(here.image).shape
+            assert np.array_equal(read_mask(here, size=size), read_mask(there, size=size))
+            assert read_mask(here, size=size).any() == (3 <= int(str(there.member).rpartition("/")[2]) < 9)
 
 
 def test_imagefolder_with_objects_and_splits(tmp_path: Path) -> None:

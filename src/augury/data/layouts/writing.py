@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augury.data import png, readers
-from augury.data.in_order import Progress, map_in_order
+from augury.data.in_order import map_in_order
 from augury.data.listing import Row
 from augury.data.masks import mask_values
 from augury.data.sample import Manifest, Sample
@@ -42,14 +42,12 @@ def expect_texts(rows: Sequence[Row]) -> None:
                 raise UserError(f"got {value!r} for {what}; expected text without blanks at its ends: correct it")
 
 
-def put_images(
-    rows: Sequence[Row], folder: Path, places: Sequence[Path], *, progress: Progress | None = None
-) -> list[tuple[int, ...]]:
+def put_images(rows: Sequence[Row], folder: Path, places: Sequence[Path]) -> list[tuple[int, ...]]:
     """Write the image of each row at its place below `folder`; returns the shapes, (H, W) or (H, W, 3)."""
     for parent in {place.parent for place in places}:
         (folder / parent).mkdir(parents=True, exist_ok=True)
     jobs = list(zip(rows, places, strict=True))
-    return list(map_in_order(lambda job: _put(job[0], folder / job[1]), jobs, progress=progress))
+    return list(map_in_order(lambda job: _put(job[0], folder / job[1]), jobs))
 
 
 def pixels_of(row: Row) -> NDArray[Any]:
