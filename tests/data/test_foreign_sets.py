@@ -291,7 +291,7 @@ def test_a_table_that_is_not_what_it_says(case: str, tmp_path: Path) -> None:
 def test_json_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "big.json").open("wb") as file:
         file.truncate(json_text.MAX_BYTES + 1)
-    with pytest.raises(UserError, match="expected at most 64 MiB"):
+    with pytest.raises(UserError, match="expected at most 48 MiB"):
         list_path(tmp_path / "big.json")
 
 
