@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,7 +155,8 @@ def _fact(row: Any, name: str, layout: str) -> Any:
     if name == "masks" and layout == "nnunet":  # of several masks the area survives
         return int(sum((writing.mask_of(row, one) > 0).astype(int) for one in row.masks).astype(bool).sum())
     if name == "masks":
-        return {one: writing.mask_of(row, one).tolist() for one in sorted(row.masks)}
+        masks = {one: writing.mask_of(row, one) for one in sorted(row.masks)}
+        return {one: (mask.shape, hashlib.sha256(mask.tobytes()).hexdigest()) for one, mask in masks.items()}
     if name == "boxes" and layout == "coco":
         return tuple(dataclasses.replace(box, label=box.label or coco.NAMELESS) for box in row.boxes)
     if name == "split" and layout == "nnunet":
