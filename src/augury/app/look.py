@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from augury.app.options import AsJson, Data, Layout, Quiet
+from augury.app.options import AsJson, Data, Layout, Quiet, Slices
 from augury.app.talk import talk, to_json
 
 
@@ -15,6 +15,7 @@ def check(
     data: Data,
     *,
     layout: Layout = None,
+    slices: Slices = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also write check.json there.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -26,7 +27,7 @@ def check(
         from augury.data.cache import write_atomically
         from augury.studies.check import check as examine
 
-        found = examine(data, layout=layout, progress=voice.progress)
+        found = examine(data, layout=layout, slices=slices, progress=voice.progress)
         if out is not None:
             write_atomically(out / "check.json", to_json(found))
         voice.result(found, check_text(found))

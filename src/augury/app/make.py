@@ -22,6 +22,7 @@ from augury.app.options import (
     Seed,
     Settings,
     Size,
+    Slices,
     device_of,
     size_of,
 )
@@ -45,6 +46,7 @@ def fit(
     device: Device = "cpu",
     no_patients: NoPatients = False,
     layout: Layout = None,
+    slices: Slices = None,
     modality: Modality = None,
     config: Config = None,
     settings: Settings = None,
@@ -61,7 +63,7 @@ def fit(
         asked = Fit(
             method=method, data=data, out=out, config=configure(config_of(method), own, file=config), size=pixels,
             seed=seed, steps=steps, batch=batch, device=device_of(device), no_patients=no_patients, modality=modality,
-            preparation=preparation, layout=layout,
+            preparation=preparation, layout=layout, slices=slices,
         )  # fmt: skip
         facts = fit_method(asked, progress=voice.progress, note=voice.note)
         voice.result(facts, f"{method} fitted to {facts['images']} images: {out}")
@@ -103,6 +105,7 @@ def predict(
     *,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The CSV to write.")],
     layout: Layout = None,
+    slices: Slices = None,
     device: Device = "cpu",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -112,7 +115,14 @@ def predict(
         from augury.studies.predicting import predict_model
 
         facts = predict_model(
-            model, data, out=out, layout=layout, device=device_of(device), progress=voice.progress, note=voice.note
+            model,
+            data,
+            out=out,
+            layout=layout,
+            slices=slices,
+            device=device_of(device),
+            progress=voice.progress,
+            note=voice.note,
         )
         voice.result(facts, f"predictions for {facts['images']} images: {out}")
 

@@ -43,6 +43,14 @@ Modality = Annotated[
         help="fundus, oct, mri, ct, xray, ultrasound, dermoscopy or generic; guessed and printed if absent.",
     ),
 ]
+Slices = Annotated[
+    str | None,
+    typer.Option(
+        "--slices",
+        metavar="RULE",
+        help="Of volumes: middle:8 (the default), every:3, all, mask; also ,axis:coronal and ,volume:0",
+    ),
+]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE.yaml", help="Settings of a YAML file.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one setting; may be repeated.")

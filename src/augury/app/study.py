@@ -21,6 +21,7 @@ from augury.app.options import (
     NoPatients,
     Quiet,
     Settings,
+    Slices,
     device_of,
     size_of,
 )
@@ -48,6 +49,7 @@ def study(
     drop_leaks: Annotated[bool, typer.Option("--drop-leaks", help="With --split given: drop training twins.")] = False,
     no_patients: NoPatients = False,
     layout: Layout = None,
+    slices: Slices = None,
     modality: Modality = None,
     weights: Annotated[Path | None, typer.Option(help="A .safetensors file for the arms probe, pretrained.")] = None,
     plan: Annotated[Path | None, typer.Option(help="Exactly an earlier plan.json, on any machine.")] = None,
@@ -65,7 +67,7 @@ def study(
         "data": data, "out": out, "preset": preset, "budget": None if budget is None else seconds(budget),
         "arms": _names(arms), "generators": _names(generators), "metric": metric, "smallest_effect": smallest_effect,
         "gate_level": gate_level, "split": split, "drop_leaks": drop_leaks or None, "modality": modality,
-        "no_patients": no_patients or None, "layout": layout,
+        "no_patients": no_patients or None, "layout": layout, "slices": slices,
         "weights": weights, "plan": plan, "workers": workers, "seed": seed, "device": device_of(device),
         "size": None if size is None else size_of(size, default=(0, 0)),
     }  # fmt: skip

@@ -18,7 +18,11 @@ LEAST = 10  # patients a class: every fold holds two, since both halves of a val
 
 
 def check(
-    data: str, *, layout: str | None = None, progress: Callable[[str, int, int], None] | None = None
+    data: str,
+    *,
+    layout: str | None = None,
+    slices: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The audit of `data` as a JSON value (INTERFACE.md, `check --json`), and what could be detected.
 
@@ -26,7 +30,9 @@ def check(
     standard and rigorous); null where that cannot be said. `progress` is called with (stage, done, total).
     """
     reading = None if progress is None else lambda done, total: progress("reading images", done, total)
-    manifest, fingerprints = load_with_fingerprints(data, no_patients=True, layout=layout, progress=reading)
+    manifest, fingerprints = load_with_fingerprints(
+        data, no_patients=True, layout=layout, slices=slices, progress=reading
+    )
     found = audit(manifest, fingerprints, near=twins(fingerprints))
     per_class = patients_per_class(manifest)
     rarest = min(per_class.values(), default=0)

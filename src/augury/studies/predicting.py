@@ -32,6 +32,7 @@ def predict_model(
     *,
     out: Path,
     layout: str | None = None,
+    slices: str | None = None,
     device: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
     note: Callable[[str], None] = print,
@@ -46,7 +47,7 @@ def predict_model(
     _refuse_place(out)
     predictor = load_predictor(model)
     predictor.nets.to(device)
-    manifest = load(data, no_patients=True, layout=layout, progress=_stage(progress, "reading images"))
+    manifest = load(data, no_patients=True, layout=layout, slices=slices, progress=_stage(progress, "reading images"))
     store = prepare(
         manifest, preparation_of(source.facts["preparation"]), progress=_stage(progress, "preparing images")
     )

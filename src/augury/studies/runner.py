@@ -43,7 +43,7 @@ def run_study(study: Study, *, progress: Progress | None = None, note: Note | No
     with _alone(study.out):
         reading = None if progress is None else lambda done, total: progress("reading images", done, total)
         whole, prints = load_with_fingerprints(
-            study.data, no_patients=study.no_patients, layout=study.layout, progress=reading
+            study.data, no_patients=study.no_patients, layout=study.layout, slices=study.slices, progress=reading
         )
         _say(note, *whole.notes, *(f"unreadable: {item.image!r}: {item.why}" for item in whole.unreadable))
         manifest = expect_fit(whole, study)

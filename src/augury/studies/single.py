@@ -61,6 +61,7 @@ class Fit:
     device: str = "cpu"
     no_patients: bool = False
     layout: str | None = None  # of the data on disk; None: recognised
+    slices: str | None = None  # the rule by which volumes are cut (data.slices); None: the middle eight
     modality: str | None = None  # None: guessed
     preparation: Mapping[str, Any] = field(default_factory=dict)  # fields above the modality's own
 
@@ -112,7 +113,9 @@ def fit_method(asked: Fit, *, progress: Progress | None = None, note: Note = pri
 def gather(asked: Fit, *, progress: Progress | None, note: Note) -> Material:
     """Read, decode and prepare the data, and set a fifth of the patients aside where a predictor needs them."""
     stage = _stage(progress)
-    whole = load(asked.data, no_patients=True, layout=asked.layout, progress=stage("reading images"))
+    whole = load(
+        asked.data, no_patients=True, layout=asked.layout, slices=asked.slices, progress=stage("reading images")
+    )
     for text in (*whole.notes, *(f"unreadable: {u.image!r}: {u.why}" for u in whole.unreadable)):
         note(text)
     manifest = _labelled(whole, asked, note)

@@ -55,6 +55,7 @@ class Study:
     drop_leaks: bool = False
     no_patients: bool = False
     layout: str | None = None  # of the data on disk; None: recognised
+    slices: str | None = None  # the rule by which volumes are cut (data.slices); None: the middle eight
     modality: str | None = None  # None: guessed from the data
     weights: Path | None = None
     device: str = "cpu"
@@ -77,5 +78,7 @@ class Study:
         facts = asdict(self)
         for name in ("out", "plan", "device", "workers"):
             del facts[name]
+        if self.slices is None:  # so that a study begun before there were volumes goes on
+            del facts["slices"]
         facts["weights"] = str(self.weights) if self.weights else None
         return facts
