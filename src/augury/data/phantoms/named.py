@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from augury.data.cache import cache_folder
+from augury.data.phantoms.amd import AmdConfig
 from augury.data.phantoms.brain import BrainConfig
 from augury.data.phantoms.breast import BreastConfig
 from augury.data.phantoms.fundus import FundusConfig
@@ -19,6 +20,7 @@ PHANTOMS: dict[str, type[Population]] = {
     "brain": BrainConfig,
     "breast": BreastConfig,
     "fundus": FundusConfig,
+    "amd": AmdConfig,
 }
 IMAGES = 600  # where the name does not say n
 MOST_IMAGES = 1_000_000

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from augury.data.phantoms import stamps
 from augury.data.phantoms.fundus import camera, lesions, retina
-from augury.data.phantoms.fundus.eyes import Fellow, blood, joined, lesion_streams, of_eye, on_image, trees
+from augury.data.phantoms.fundus.drawing import Drawing
+from augury.data.phantoms.fundus.eyes import Fellow, blood, lesion_streams, of_eye, trees
 from augury.data.phantoms.fundus.quantities import EYES, PLAN
 from augury.data.phantoms.fundus.vessels import Tree
 from augury.data.phantoms.fundus.view import View, aimed
@@ -102,7 +102,7 @@ class FundusConfig(Population):
         canvas_B3HW = retina.background(draws, view, x, y)
         beading_B = (draws.uniform["beading"].flatten() * 0.5 * (truth_B >= 3) * self.lesions).numpy()
         tree = trees(patients, draws, camera.finest(self.size), seed=seed, beading_B=beading_B)
-        drawing = _Drawing(view, field_BHW)
+        drawing = Drawing(view, field_BHW, lesions.PARTS)
         rngs = lesion_streams(patients, seed=seed)
         sites = [_site(view, of_eye(tree, i), draws, image=i) for i in range(len(rngs))]
         spots = [
@@ -118,7 +118,9 @@ class FundusConfig(Population):
             canvas_B3HW = retina.painted(canvas_B3HW, drawing.cover(plans, part), colour)
         canvas_B3HW = retina.painted(canvas_B3HW, drawing.cover(plans, "nv"), _FIBRES)
         density_B3HW, streak_BHW = blood(tree, view, calibre_B=draws.between("vessels", 0.85, 1.2).flatten().numpy())
-        density_B3HW += retina.density(drawing.new_vessels(rngs, plans), _NEW_VESSELS)
+        density_B3HW += retina.density(
+            drawing.new_vessels([_tufts(rng, plan) for rng, plan in zip(rngs, plans, strict=True)]), _NEW_VESSELS
+        )
         density_B3HW += retina.density(dark, retina.MELANIN)
         for part, colour in _BLOOD.items():
             density_B3HW += retina.density(drawing.cover(plans, part), colour)
@@ -128,51 +130,6 @@ class FundusConfig(Population):
         return canvas_B3HW, part_BHW, tuple(map(tuple, drawing.boxes))
 
 
-class _Drawing:
-    """Masks and boxes as they accumulate while kind after kind is drawn."""
-
-    def __init__(self, view: View, field_BHW: NDArray[np.bool_]) -> None:
-        self.view, self.field_BHW = view, field_BHW
-        self.part_BHW = np.zeros(field_BHW.shape, dtype=np.uint8)
-        self.boxes: list[list[Box]] = [[] for _ in field_BHW]
-
-    def cover(self, plans: Sequence[Mapping[str, lesions.Lesions]], part: str) -> Tensor:
-        """coverage_BHW of one kind of lesion."""
-        canvas_BHW = np.zeros(self.field_BHW.shape, dtype=np.float32)
-        drawn = [on_image(plan[part], self.view, image=i) for i, plan in enumerate(plans) if part in plan]
-        if drawn:
-            bit = lesions.PARTS.index(part)
-            found = stamps.blobs(canvas_BHW, self.part_BHW, joined(drawn), bit=bit, field_BHW=self.field_BHW)
-            for image, (x, y, width, height) in found:
-                self.boxes[image].append(Box(x=x, y=y, width=width, height=height, label=part))
-        return torch.from_numpy(canvas_BHW)
-
-    def spots(self, spots: Sequence[lesions.Lesions]) -> Tensor:
-        """coverage_BHW of what is no lesion: no mask, no box."""
-        canvas_BHW = np.zeros(self.field_BHW.shape, dtype=np.float32)
-        drawn = joined([on_image(some, self.view, image=i) for i, some in enumerate(spots)])
-        stamps.blobs(canvas_BHW, np.zeros_like(self.part_BHW), drawn, bit=0, field_BHW=self.field_BHW)
-        return torch.from_numpy(canvas_BHW)
-
-    def new_vessels(
-        self, rngs: Sequence[np.random.Generator], plans: Sequence[Mapping[str, lesions.Lesions]]
-    ) -> Tensor:
-        """path_BHW, mm, through the vessels of the areas that `cover` marked."""
-        points = []
-        for i, plan in enumerate(plans):
-            if "nv" in plan:
-                x, y, radius = lesions.tufts(rngs[i], plan["nv"])
-                index = np.full(len(x), i, dtype=np.int64)
-                column, row = self.view.pixels(index, x.astype(np.float32), y.astype(np.float32))
-                points.append((index, column, row, (radius / float(self.view.pixel[i])).astype(np.float32)))
-        if not points:
-            return torch.zeros(self.field_BHW.shape)
-        path = stamps.tubes(
-            *(np.concatenate(column) for column in zip(*points, strict=True)), images=len(plans), size=self.view.size
-        )
-        return torch.from_numpy(path) * self.view.pixel
-
-
 def _site(view: View, tree: Tree, draws: Draws, *, image: int) -> lesions.Site:
     disc_x, disc_y = retina.disc_place(draws)
     half = float(view.pixel[image]) * view.size / 2
@@ -180,3 +137,7 @@ def _site(view: View, tree: Tree, draws: Draws, *, image: int) -> lesions.Site:
         x=float(view.x[image]), y=float(view.y[image]), reach=0.92 * half, height=0.84 * half,
         disc=(float(disc_x[image]), float(disc_y[image])), tree=tree,
     )  # fmt: skip
+
+
+def _tufts(rng: np.random.Generator, plan: Mapping[str, lesions.Lesions]) -> tuple[NDArray[np.float64], ...] | None:
+    return lesions.tufts(rng, plan["nv"]) if "nv" in plan else None
