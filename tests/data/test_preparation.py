@@ -135,7 +135,7 @@ def test_the_percentile_window_of_mri_does_not_see_the_air() -> None:
     around[40:80, 40:80] = head
     made = apply(around, replace(asked, size=(120, 120)), read={})
     assert np.array_equal(made.pixels[40:80, 40:80], alone.pixels)
-    assert made.facts["clip"] == alone.facts["clip"]
+    assert made.facts["clip_values"] == alone.facts["clip_values"]
     assert alone.pixels.min() == 0
     assert alone.pixels.max() == 65535
 

@@ -57,3 +57,12 @@ def setting(text: str) -> dict[str, Any]:
     for name in reversed(path.split(".")):
         content = {name: content}
     return typing.cast(dict[str, Any], content)
+
+
+def split_settings(settings: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """What else was set, and the fields of Preparation that "preparation.FIELD=VALUE" sets."""
+    prepared = [text for text in settings if text.startswith("preparation.")]
+    values: dict[str, Any] = {}
+    for text in prepared:
+        values |= setting(text)["preparation"]
+    return [text for text in settings if text not in prepared], values

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from augury.app.config import configure, setting
+from augury.app.config import configure, split_settings
 from augury.app.options import (
     AsJson,
     Config,
@@ -67,15 +66,6 @@ def fit(
         )  # fmt: skip
         facts = fit_method(asked, progress=voice.progress, note=voice.note)
         voice.result(facts, f"{method} fitted to {facts['images']} images: {out}")
-
-
-def split_settings(settings: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """The method's own settings, and the fields of Preparation that "preparation.FIELD=VALUE" sets."""
-    prepared = [text for text in settings if text.startswith("preparation.")]
-    values: dict[str, Any] = {}
-    for text in prepared:
-        values |= setting(text)["preparation"]
-    return [text for text in settings if text not in prepared], values
 
 
 def sample(

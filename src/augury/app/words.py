@@ -22,7 +22,12 @@ def _counts(found: Mapping[str, Any]) -> Iterator[str]:
     yield _row("patients", "not known" if found["patients"] is None else found["patients"])
     for note in found["notes"]:
         yield _row("", note)
+    for note in (*found["preparation"]["words"], *found["preparation"]["augmentation"]):
+        yield _row("", note)
     unreadable = found["unreadable"]
+    if found["mask_faults"]:
+        first = found["mask_faults"][0]
+        yield _row("unusable masks", f"{len(found['mask_faults'])}; the first: {first['image']!r} {first['why']}")
     yield _row("unreadable", len(unreadable))
     for item in unreadable[:10]:
         yield _row("", f"{item['image']!r}: {item['why']}")

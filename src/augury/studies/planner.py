@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 from augury.conditions.shape import Shape
 from augury.data.augmentation import PRESETS as AUGMENTATIONS
+from augury.data.augmentation import Augmentation
 from augury.data.cache import cache_folder
-from augury.data.preparation.allowed import bounds_in_words
+from augury.data.preparation.allowed import allowed
 from augury.data.preparation.choice import Choice
+from augury.data.preparation.modalities import bounds_in_words
 from augury.data.sample import Manifest
 from augury.data.store import REVISION as STORE
 from augury.data.weights import read_weights
@@ -160,13 +162,22 @@ def _handling(
     choice = preparing.chosen(manifest, named=study.modality, asked=section("preparation", study.overrides))
     names = sorted({*own.candidates, budget.PLAIN})
     asked = section("augmentation", study.overrides)
-    return choice, preparing.augmentations(names, choice, channels=channels, asked=asked)
+    return choice, _bounded(names, choice, channels=channels, asked=asked)
 
 
 def revisions(generators: Iterable[str]) -> dict[str, int]:
     """Of every piece of code whose change changes results: a plan and its artefacts hold for these alone."""
     own = {"classifier": Classifier.revision, "probe": Probe.revision, "store": STORE, "steps": REVISION}
     return own | {name: GENERATORS[name][0].revision for name in generators}
+
+
+def _bounded(
+    names: Iterable[str], choice: Choice, *, channels: int, asked: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Each preset within the bounds of the modality, with the user's values above; UserError for a wrong one."""
+    whole = configured(Augmentation, asked, at="augmentation.")
+    given = {field: getattr(whole, field) for field in asked}
+    return {name: asdict(allowed(name, choice.kind, channels=channels, asked=given)) for name in names}
 
 
 def _own(study: Study) -> Settings:

@@ -1,13 +1,10 @@
-"""From what a user said to how images are prepared and augmented; from a record back to the same."""
+"""From what a user said to how images are prepared; from a record back to the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Any
 
-from augury.data.augmentation import Augmentation
-from augury.data.preparation.allowed import allowed
 from augury.data.preparation.choice import Choice, choose
 from augury.data.preparation.preparation import Preparation
 from augury.data.sample import Manifest
@@ -29,15 +26,6 @@ def chosen(manifest: Manifest, *, named: str | None, asked: Mapping[str, Any]) -
 def section(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The overrides "name.FIELD" by their fields."""
     return nested({n.removeprefix(f"{name}."): v for n, v in overrides.items() if n.startswith(f"{name}.")})
-
-
-def augmentations(
-    names: Iterable[str], choice: Choice, *, channels: int, asked: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """Each preset within the bounds of the modality, with the user's values above; UserError for a wrong one."""
-    whole = configured(Augmentation, asked, at="augmentation.")
-    given = {field: getattr(whole, field) for field in asked}
-    return {name: asdict(allowed(name, choice.kind, channels=channels, asked=given)) for name in names}
 
 
 def preparation_of(facts: Mapping[str, Any]) -> Preparation:

@@ -21,8 +21,9 @@ from augury.conditions.shape import Shape
 from augury.data import provenance
 from augury.data.cache import make_folder, write_atomically
 from augury.data.importers import load
-from augury.data.preparation.allowed import allowed, bounds_in_words
+from augury.data.preparation.allowed import allowed
 from augury.data.preparation.choice import Choice
+from augury.data.preparation.modalities import bounds_in_words
 from augury.data.provenance import Recipe, samples_digest
 from augury.data.sample import IntArray, Manifest
 from augury.data.splits import grouped_folds

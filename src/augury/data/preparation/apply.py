@@ -75,7 +75,7 @@ def _windowed(pixels: NDArray[Any], preparation: Preparation, read: Mapping[str,
         facts["hounsfield"] = preparation.window
     elif preparation.clip is not None:
         found = windows.clip_values(pixels, preparation.clip, foreground=preparation.clip_over == "foreground")
-        facts["clip"] = found and [round(value, 3) for value in found]
+        facts["clip_values"] = found and [round(value, 3) for value in found]
         if found is None:
             return pixels
         ends = found

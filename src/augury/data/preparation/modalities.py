@@ -115,3 +115,23 @@ def named(text: str) -> str | None:
     """
     word = "".join(c for c in text.casefold() if c.isalnum())
     return next((name for name, one in MODALITIES.items() if word == name or word in one.words), None)
+
+
+def bounds_in_words(modality: Modality, *, asked: Mapping[str, Any]) -> list[str]:
+    """What the modality keeps off and adds, and what the user asked for all the same; a sentence each."""
+    said = [
+        f"augmentation without {field.replace('_', ' ')}: {reason}"
+        for field, reason in modality.forbids.items()
+        if not asked.get(field)
+    ]
+    if modality.rotate is not None:
+        said.append(f"augmentation turns by at most {modality.rotate:g} degrees")
+    said += [f"augmentation with {field.replace('_', ' ')}: it changes nothing here" for field in modality.adds]
+    said += [
+        f"augmentation with {field.replace('_', ' ')} as asked, although {modality.forbids[field]}"
+        for field, value in asked.items()
+        if value and field in modality.forbids
+    ]
+    if modality.rotate is not None and float(asked.get("rotate", 0)) > modality.rotate:
+        said.append(f"augmentation turns by up to {asked['rotate']:g} degrees as asked, beyond {modality.rotate:g}")
+    return said

@@ -28,12 +28,17 @@ def build(folder: Path) -> Path:
 
 def render(study: Finished) -> str:
     """The page as text; the same study gives the same bytes."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+    return environment().get_template("template.html.j2").render(context(study))
+
+
+def environment(*folders: Path) -> Environment:
+    """The templates in these folders and in this one, whose frame and style all pages share."""
+    found = Environment(
+        loader=FileSystemLoader([*folders, Path(__file__).parent]), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["breakable"] = breakable
-    return environment.get_template("template.html.j2").render(context(study))
+    found.filters["breakable"] = breakable
+    return found
 
 
 def breakable(arm: object) -> Markup:
