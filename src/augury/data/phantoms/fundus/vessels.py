@@ -1,8 +1,8 @@
 """Retinal vessels of an eye: four arcades of an artery and a vein each, branching twice. B eyes, N points.
 
 The temporal arcades leave the disc steeply and bend around the macula, nearly parabolas there (Oloumi, Rangayyan and
-Ells 2012); calibre falls at a branching by about the cube root of two (Murray 1926). Lengths in mm on the retina (see
-`view`).
+Ells 2012); side branches are thinner than their parent (Murray 1926 gives the law for even branchings). Lengths in mm
+on the retina (see `view`).
 """
 
 from __future__ import annotations
