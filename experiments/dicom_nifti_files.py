@@ -36,8 +36,8 @@ the 8- or 16-bit pixel; up to half a step is rounding and counts as 0, anything 
 What the comparison can show, and what not: rescale, windows, lookup tables, palettes and NIfTI's scaling and clip are
 computed a second time by other code. The decoder is another one (GDCM) for JPEG, JPEG-LS and JPEG 2000, but the same
 for RLE and lossless JPEG; conversion from YBR to RGB and the search for the nearest axes (nibabel) are the libraries'
-own on both sides. How a slice is laid out is tested apart, in `tests/data/test_nifti.py`. The rule is in `data/dicom/greys.py`
-and `data/nifti.py`.
+own on both sides. How a slice is laid out is tested apart, in `tests/data/test_nifti.py`. The rule is in
+`data/dicom/greys.py` and `data/nifti.py`.
 
 {summary}
 
