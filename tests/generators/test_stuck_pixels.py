@@ -13,7 +13,7 @@ import torch
 from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs, to_uint8
 from augury.conditions.shape import Shape
-from augury.data.phantoms.brain import BrainConfig, render
+from augury.data.phantoms import BrainConfig, render
 from augury.generators import GENERATORS
 from augury.training import Run
 
