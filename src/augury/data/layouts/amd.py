@@ -1,4 +1,4 @@
-"""The mmc-amd collection (Wang et al. 2022, J-BHI 26(8):4111-4122; github.com/li-xirong/mmc-amd).
+"""The mmc-amd collection (Wang et al. 2022, J-BHI 26(8):4111-4122; repository li-xirong/mmc-amd).
 
     mmc-amd/ImageData/{cfp-clahe-448x448,oct-median3x3-448x448}/f-w-1544817.jpg
     mmc-amd-splitA-train/ImageSets/{cfp,oct}.txt   an image id a line; val and test also mm.txt, "<cfp id> <oct id>"

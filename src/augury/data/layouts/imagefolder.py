@@ -1,4 +1,4 @@
-"""Hugging Face's imagefolder with metadata (huggingface.co/docs/datasets, "Create an image dataset").
+"""Hugging Face's imagefolder with metadata (documentation of datasets, "Create an image dataset").
 
     train/metadata.csv      file_name,label,mask_file_name,...          (or metadata.jsonl, which also holds objects)
     train/images/000000.png
