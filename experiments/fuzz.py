@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fuzzing.bombs import BOMBS
@@ -63,13 +63,15 @@ def read_on(kind: str, tally: Tally, *, seed: int, last: int, folder: Path) -> N
     """Reads the files from where the tally stands, in one process until it ends or dies."""
     command = [sys.executable, "-m", "fuzzing.reads", kind, str(seed), str(tally.done), str(last), str(folder)]
     places = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent / "src")])}
-    process = subprocess.Popen(command, env=places, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    for text in process.stdout:
-        tally.line(text)
-    errors = process.stderr.read()
-    if process.wait() != 0:
+    with tempfile.TemporaryFile("w+", errors="replace") as said:  # a pipe that nobody reads would fill and hang it
+        process = subprocess.Popen(command, env=places, stdout=subprocess.PIPE, stderr=said, text=True)
+        assert process.stdout is not None
+        for text in process.stdout:
+            tally.line(text)
+        process.wait()
+        said.seek(0)
+        errors = said.read()
+    if process.returncode != 0:
         why = "a hang: more than 10 s" if process.returncode == -signal.SIGPROF else f"death {process.returncode}"
         tally.outcomes["finding"] += 1
         tally.deaths += 1
@@ -86,7 +88,7 @@ def fuzz(kind: str, *, files: int, seed: int, out: Path | None, folder: Path) ->
         read_on(kind, tally, seed=seed, last=min(files, (tally.done // CHUNK + 1) * CHUNK), folder=folder)
         if state is not None:
             beside = state.with_suffix(".new")
-            beside.write_text(json.dumps(asdict(tally)))
+            beside.write_text(json.dumps(vars(tally)))
             beside.replace(state)
     return tally
 

@@ -79,16 +79,18 @@ def main(kind_name: str, seed: int, first: int, last: int, folder: Path) -> None
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, resource.RLIM_INFINITY))
     for index in range(first, last):
-        began = time.process_time()
         if kind is None:
             one = BOMBS[index]
             one_kind, (data, member) = one.kind, one.made()
         else:
             one_kind, (data, member) = kind, spoiled_file(kind, seeds, seed=seed, index=index)
+        began = time.process_time()
         signal.setitimer(signal.ITIMER_PROF, HANG)  # at its end the system ends the process
         result, text = outcome(one_kind, folder, data, member)
         signal.setitimer(signal.ITIMER_PROF, 0)
         seconds, peak = time.process_time() - began, (_peak() - base) >> 10
+        if kind is None and (one.says is not None and (result != "refused" or one.says not in text)):
+            result, text = "finding", f"{result}, expected a refusal with {one.says!r}: {text}"
         if result == "refused" and warned:
             result = "refused, warned"
         elif warned and result == "read":

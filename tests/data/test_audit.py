@@ -104,7 +104,8 @@ def test_the_audit_is_the_documented_json() -> None:
     assert found["near_duplicates"] == {"groups": 1, "files": 2}
     assert found["conflicting_labels"] == {"groups": 1, "files": 2}
     assert found["leaks"] == {"test<-train": {"exact": 1, "near": 0, "either": 1, "patients": None}}
-    assert set(found["nearest_neighbour_accuracy"]) == {"given_split", "grouped_split", "random_split"}
+    assert set(found["nearest_neighbour_accuracy"]) == {"given_split", "grouped_split", "random_split", "images", "of"}
+    assert found["nearest_neighbour_accuracy"]["images"] == found["nearest_neighbour_accuracy"]["of"] == 39
 
 
 def test_fingerprints_of_other_images_are_refused() -> None:

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from augury.data import prints_folder
 from augury.data.codes import code_of, codes_of, detail, oriented_code, similarity, views
 from augury.data.duplicates import NearPairs, exact_groups, group, near_pairs
 from augury.data.fingerprints import Fingerprints, fingerprint, pixel_digest
@@ -130,16 +131,35 @@ def test_an_id_is_about_pixels_not_about_how_they_were_stored() -> None:
     assert len({pixel_digest(np.ascontiguousarray(p)) for p in [grey, *different]}) == 6
 
 
-def test_fingerprints_survive_a_file_without_pickle(tmp_path: Path) -> None:
-    prints = Fingerprints.of([fingerprint(organ(i), file_size=i) for i in range(3)])
-    prints.save(tmp_path / "prints.npz")
-    again = Fingerprints.load(tmp_path / "prints.npz")
-    assert again.id_N == prints.id_N
-    assert np.array_equal(again.thumb_NHW, prints.thumb_NHW)
-    assert again.file_size_N.tolist() == [0, 1, 2]
-    np.savez(tmp_path / "old.npz", revision=np.int64(0))
+def test_fingerprints_survive_a_folder_and_are_mapped(tmp_path: Path) -> None:
+    prints = [fingerprint(organ(i), file_size=i) for i in range(3)]
+    with prints_folder.Writer(tmp_path, most=5) as kept:
+        for one in prints:
+            kept.add(one)
+    again, together = prints_folder.load(tmp_path), Fingerprints.of(prints)
+    assert again.id_N == together.id_N
+    assert again.thumb_NHW.base is not None, "mapped, not loaded"
+    assert all(np.array_equal(getattr(again, name), getattr(together, name)) for name in prints_folder.fact_names())
+    assert np.array_equal(again.thumb_NHW, together.thumb_NHW)
+    assert list(near_pairs(again).first_P) == []
+
+
+def test_damaged_fingerprints_are_no_fingerprints(tmp_path: Path) -> None:
+    with prints_folder.Writer(tmp_path, most=0):
+        pass
+    assert len(prints_folder.load(tmp_path)) == 0
+    (tmp_path / prints_folder.THUMBS).write_bytes(b"x")
+    with pytest.raises(ValueError, match="expected 0 for 0"):
+        prints_folder.load(tmp_path)
+    np.savez(tmp_path / prints_folder.FACTS, revision=np.int64(0))
     with pytest.raises(UserError, match="another revision"):
-        Fingerprints.load(tmp_path / "old.npz")
+        prints_folder.load(tmp_path)
+
+
+def test_small_images_are_the_means_of_their_thumbnails() -> None:
+    prints = Fingerprints.of([fingerprint(organ(i)) for i in range(4)])
+    means = prints.thumb_NHW.reshape(4, 32, 2, 32, 2).astype(np.float64).mean(axis=(2, 4)) / 65535
+    assert np.allclose(prints.small(np.array([2, 0])), means[[2, 0]], atol=1e-6)
 
 
 def test_margins_and_intensities_are_measured() -> None:

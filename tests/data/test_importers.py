@@ -230,7 +230,7 @@ def test_a_damaged_scan_is_made_again(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("AUGURY_CACHE", str(tmp_path / "cache"))
     table(tmp_path / "set", ["image"], [["a.png"], ["b.png"]])
     first = load(tmp_path / "set", no_patients=True)
-    for name in ("prints.npz", "scan.json"):
+    for name in ("thumbs.u16", "facts.npz", "scan.json"):
         (damaged,) = (tmp_path / "cache").rglob(name)
         damaged.write_bytes(b"{")
         assert load(tmp_path / "set", no_patients=True).digest == first.digest

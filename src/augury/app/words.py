@@ -57,7 +57,9 @@ def _ease(found: Mapping[str, Any]) -> Iterator[str]:
         yield _row("shortcut", f"label predictable from {shortcut['feature']}: AUROC {shortcut['auroc']:.2f}")
     nearest = {name: value for name, value in found["nearest_neighbour_accuracy"].items() if name.endswith("_split")}
     said = [f"{value:.3f} on the {name.replace('_', ' ')}" for name, value in nearest.items() if value is not None]
-    yield _row("1-nearest neighbour", ", ".join(said) or "not computed")
+    scored, of = (found["nearest_neighbour_accuracy"][name] for name in ("images", "of"))
+    sample = f" (a sample of {scored:,} of {of:,} images)" if scored < of else ""
+    yield _row("1-nearest neighbour", (", ".join(said) or "not computed") + sample)
 
 
 def _power(found: Mapping[str, Any]) -> Iterator[str]:

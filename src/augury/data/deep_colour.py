@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import lzma
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -12,11 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
+from augury.data import limits
+from augury.data.picture import UnreadableImage
+
 _TURNS: dict[int, tuple[int, bool]] = {  # EXIF 2.32, tag 0x0112: quarter turns anticlockwise, then mirror left-right
     1: (0, False), 2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False),
 }  # fmt: skip
 _BITS, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274  # TIFF 6.0 tags
 _COLOUR_TYPE, _GREY_ALPHA = 25, 4  # where a PNG says its colour type, and grey with alpha
+_UNPACKERS: dict[int, Any] = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
 _PLAIN = (0, 1, 2)  # white is zero, black is zero, RGB
 
 
@@ -45,8 +51,9 @@ def _png(path: Path) -> NDArray[Any]:
     content = path.read_bytes()
     if content[_COLOUR_TYPE] == _GREY_ALPHA:
         return _grey_alpha_png(content)
-    high, low = (_one_byte(content, order=order) for order in ("B", "L"))
-    pixels: NDArray[Any] = high.astype(np.uint16) * 256 + low
+    pixels: NDArray[Any] = _one_byte(content, order="B").astype(np.uint16)
+    pixels <<= 8  # in place: the largest image that is allowed has 600 MB
+    pixels |= _one_byte(content, order="L")
     return pixels
 
 
@@ -74,9 +81,27 @@ def _tiff(path: Path, image: TiffImagePlugin.TiffImageFile, *, page: int) -> NDA
         raise ValueError("16-bit colours other than RGB; save it as RGB")
     with tifffile.TiffFile(path) as file:
         found = file.pages[page]
+        _check_segments(file.filehandle, found)
         pixels: NDArray[Any] = np.asarray(found.asarray())
         separate = int(getattr(found, "planarconfig", 1)) == 2
     return np.moveaxis(pixels, 0, -1) if separate else pixels
+
+
+def _check_segments(file: Any, page: Any) -> None:
+    """No strip or tile may unfold to more than its share of the pixels: tifffile itself knows no limit."""
+    share = math.prod(page.chunks) * page.dtype.itemsize
+    limits.check_unfolded(share, compressed=sum(page.databytecounts))
+    unpacker = _UNPACKERS.get(int(page.compression))
+    if unpacker is None:
+        return
+    most = 2 * share + 65_536
+    for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True):
+        file.seek(offset)
+        if len(unpacker().decompress(file.read(size), most)) == most:
+            raise UnreadableImage(
+                f"has a strip or tile that unfolds to {most:,} bytes or more where its pixels take {share:,}: is it a "
+                "decompression bomb? Write it anew"
+            )
 
 
 def _upright(pixels: NDArray[np.uint16], orientation: int) -> NDArray[np.uint16]:

@@ -6,17 +6,13 @@ N images, H height, W width. A fingerprint is about 8 kB; `fingerprint` takes ab
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-from augury.errors import UserError
 
 REVISION = 1  # raised whenever a stored fingerprint would come out otherwise
 SIDE = 64  # of the thumbnail
@@ -41,7 +37,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fingerprints:
-    """Fingerprints of N images, in the order of the manifest's samples."""
+    """Fingerprints of N images, in the order of the manifest's samples; the thumbnails may be mapped from a file."""
 
     id_N: tuple[str, ...]
     thumb_NHW: NDArray[np.uint16]  # N x 64 x 64
@@ -56,12 +52,10 @@ class Fingerprints:
     def __len__(self) -> int:
         return len(self.id_N)
 
-    @property
-    def thumb_N3232(self) -> NDArray[np.float32]:
-        """The grey images at 32 x 32 in [0, 1] (means of 2 x 2 pixels of the thumbnails)."""
-        count = len(self)
-        blocks = self.thumb_NHW.reshape(count, 32, SIDE // 32, 32, SIDE // 32).astype(np.float32)
-        means: NDArray[np.float32] = blocks.mean(axis=(2, 4)) / np.float32(65535.0)
+    def small(self, index_n: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The grey images at these positions, n x 32 x 32 in [0, 1] (means of 2 x 2 pixels of the thumbnails)."""
+        blocks = self.thumb_NHW[index_n].reshape(len(index_n), 32, SIDE // 32, 32, SIDE // 32)
+        means: NDArray[np.float32] = blocks.mean(axis=(2, 4), dtype=np.float32) / np.float32(65535.0)
         return means
 
     @staticmethod
@@ -84,26 +78,6 @@ class Fingerprints:
         index_n = np.fromiter((int(i) for i in indices), dtype=np.int64)
         arrays: dict[str, Any] = {name: getattr(self, name)[index_n] for name in _array_names()}
         return Fingerprints(id_N=tuple(self.id_N[i] for i in index_n), **arrays)
-
-    def to_bytes(self) -> bytes:
-        """The content of an .npz file that `load` reads; no pickle inside."""
-        stream = io.BytesIO()
-        arrays = {name: getattr(self, name) for name in _array_names()}
-        np.savez(stream, revision=np.int64(REVISION), id_N=np.array(self.id_N, dtype=np.str_), **arrays)
-        return stream.getvalue()
-
-    def save(self, path: Path) -> None:
-        """Writes one .npz file. Use `data.cache.write_atomically(path, prints.to_bytes())` where others may read."""
-        path.write_bytes(self.to_bytes())
-
-    @staticmethod
-    def load(path: Path) -> Fingerprints:
-        """Reads what `save` wrote; UserError where the file is of another revision."""
-        with np.load(path, allow_pickle=False) as stored:
-            if int(stored.get("revision", np.int64(-1))) != REVISION:
-                raise UserError(f"{path} holds fingerprints of another revision; expected {REVISION}; delete the file")
-            arrays: dict[str, Any] = {name: stored[name] for name in _array_names()}
-            return Fingerprints(id_N=tuple(str(name) for name in stored["id_N"]), **arrays)
 
 
 def fingerprint(pixels: NDArray[Any], *, file_size: int = 0) -> Fingerprint:

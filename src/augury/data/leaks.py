@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection
 from itertools import combinations
 
 import numpy as np
@@ -32,14 +34,14 @@ def check_split(manifest: Manifest, near: NearPairs | None = None) -> Table:
     }  # fmt: skip
 
 
-def near_ids(manifest: Manifest, near: NearPairs) -> list[set[str]]:
+def near_ids(manifest: Manifest, near: NearPairs) -> list[Collection[str]]:
     """The ids of every image's near duplicates; images of one id have the same."""
-    by_id: dict[str, set[str]] = {sample.id: set() for sample in manifest}
+    by_id: defaultdict[str, set[str]] = defaultdict(set)
     for first, second in zip(near.first_P.tolist(), near.second_P.tolist(), strict=True):
         a, b = manifest[first].id, manifest[second].id
         by_id[a].add(b)
         by_id[b].add(a)
-    return [by_id[sample.id] for sample in manifest]
+    return [by_id.get(sample.id, ()) for sample in manifest]
 
 
 def leaking(manifest: Manifest) -> int:
@@ -67,7 +69,7 @@ def _place(split: str) -> tuple[int, str]:
 
 
 def _leak(
-    manifest: Manifest, twins_N: list[set[str]] | None, *, later: list[int], earlier: list[int]
+    manifest: Manifest, twins_N: list[Collection[str]] | None, *, later: list[int], earlier: list[int]
 ) -> dict[str, int | None]:
     ids = {manifest[i].id for i in earlier}
     exact = {i for i in later if manifest[i].id in ids}

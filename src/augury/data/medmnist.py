@@ -21,6 +21,7 @@ from augury.data import limits
 from augury.errors import UserError
 
 SPLITS = ("train", "val", "test")
+_LONGEST = 65_535  # bytes of an array's header; version 1 cannot have more
 _LOCK = threading.Lock()  # else every thread would decompress the same array at its first image
 
 
@@ -132,6 +133,9 @@ def _check_unfolded(path: Path, name: str) -> None:
     """By the array's own header: the archive's directory may lie, and NumPy would ask for the memory at once."""
     with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
         version = npy.read_magic(file)
+        if len(head := file.read(4)) < 4 or (version > (1, 0) and int.from_bytes(head, "little") > _LONGEST):
+            raise ValueError(f"its header is longer than {_LONGEST} bytes")  # NumPy would read all of it first
+        file.seek(npy.MAGIC_LEN)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(file)
         packed = archive.getinfo(f"{name}.npy").compress_size

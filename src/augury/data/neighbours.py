@@ -20,21 +20,24 @@ BLOCK = 512
 def nearest_neighbour_accuracy(
     manifest: Manifest, fingerprints: Fingerprints, *, seed: int = 0
 ) -> dict[str, float | None]:
-    """{"given_split", "grouped_split", "random_split"}: shares of images whose nearest one has their label.
+    """{"given_split", "grouped_split", "random_split", "images", "of"}: shares of images whose nearest has their label.
 
     given_split: test images among the training images of the source's split; the other two: each image among those of
     the other nine of ten folds, with groups whole or ignored. None where there is no such split or too few groups.
+    Of more than 20,000 labelled images a sample is scored: `images` is how many were, `of` how many there are.
     """
     chosen = _chosen(manifest, seed=seed)
     label_n, group_n = manifest.label_N[chosen], manifest.group_N[chosen]
     grouped_n = _folds(label_n, group_n, seed=seed)
     random_n = _folds(label_n, np.arange(len(chosen)), seed=seed)
-    pixels_nP = fingerprints.thumb_N3232[chosen].reshape(len(chosen), fingerprints.thumb_N3232[0].size)
+    pixels_nP = fingerprints.small(chosen).reshape(len(chosen), 32 * 32)
     split_n = np.array([manifest[int(i)].split or "" for i in chosen], dtype=np.str_)
     return {
         "given_split": _given(pixels_nP, label_n, split_n),
         "grouped_split": None if grouped_n is None else _cross_validated(pixels_nP, label_n, grouped_n),
         "random_split": None if random_n is None else _cross_validated(pixels_nP, label_n, random_n),
+        "images": len(chosen),
+        "of": int((manifest.label_N >= 0).sum()),
     }
 
 

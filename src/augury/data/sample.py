@@ -102,12 +102,11 @@ class Manifest(Sequence[Sample]):
     @property
     def digest(self) -> str:
         """Hex digest of what the samples are: pixels, labels, masks, groups. Neither paths nor the name enter."""
-        facts = [
-            [s.row, s.id, s.patient, s.group, s.label, sorted(s.masks), [asdict(b) for b in s.boxes], s.eye, s.modality,
-             s.text, s.split, sorted(s.meta.items()), s.origin, s.source]
-            for s in self.samples
-        ]  # fmt: skip
-        return digest_of({"classes": self.classes, "samples": facts})
+        state = hashlib.sha256(f'{{"classes":{_json(self.classes)},"samples":['.encode())
+        for i, sample in enumerate(self.samples):  # one at a time: the text of a million would take gigabytes
+            state.update((("," if i else "") + _json(_facts(sample))).encode())
+        state.update(b"]}")
+        return state.hexdigest()[:16]
 
     def subset(self, indices: Iterable[int]) -> Manifest:
         """The samples at these positions, in this order."""
@@ -129,5 +128,16 @@ def digest_of(facts: Any) -> str:
     >>> digest_of({"b": 1, "a": [2]}) == digest_of({"a": (2,), "b": 1})
     True
     """
-    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(_json(facts).encode()).hexdigest()[:16]
+
+
+def _json(facts: Any) -> str:
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _facts(s: Sample) -> list[Any]:
+    """What of a sample decides a manifest's digest."""
+    return [
+        s.row, s.id, s.patient, s.group, s.label, sorted(s.masks), [asdict(b) for b in s.boxes], s.eye, s.modality,
+        s.text, s.split, sorted(s.meta.items()), s.origin, s.source,
+    ]  # fmt: skip

@@ -7,6 +7,7 @@ second look at a set decodes nothing.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import shutil
 import zipfile
@@ -15,15 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from augury.data import fingerprints, limits, readers
+from augury.data import fingerprints, limits, prints_folder, readers
 from augury.data.cache import atomic_folder, cache_folder
 from augury.data.fingerprints import Fingerprint, Fingerprints, fingerprint
 from augury.data.in_order import Progress, map_in_order
 from augury.data.listing import Row
-from augury.data.sample import Unreadable, digest_of
+from augury.data.sample import Unreadable
 from augury.errors import UserError
 
-REVISION = 1  # raised when the stored form changes
+REVISION = 2  # raised when the stored form changes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,27 +51,31 @@ def scan(rows: Sequence[Row], *, progress: Progress | None = None) -> Scan:
     known = _load(folder)
     if known is not None:
         return known
-    made = _decode_all(rows, progress=progress)
     if stood:  # and could not be read: it was damaged from outside
         shutil.rmtree(folder, ignore_errors=True)
     with atomic_folder(folder) as place:
-        _save(made, place)
+        _decode_all(rows, place, progress=progress)
+    made = _load(folder)
+    if made is None:
+        raise UserError(f"{folder} was changed while it was in use; expected nobody to clear the cache: run again")
     return made
 
 
-def _decode_all(rows: Sequence[Row], *, progress: Progress | None) -> Scan:
-    seen = list(map_in_order(_look, rows, progress=progress))
-    readable = tuple(i for i, one in enumerate(seen) if one.print is not None)
-    prints = Fingerprints.of([one.print for one in seen if one.print is not None])
-    counts = Counter(note for one in seen for note in one.notes)
-    return Scan(
-        readable=readable,
-        prints=prints,
-        unreadable=tuple(
-            Unreadable(image=row.name, why=one.why) for row, one in zip(rows, seen, strict=True) if one.print is None
-        ),
-        notes=tuple(f"{count} of {len(rows)} images: each {note}" for note, count in sorted(counts.items())),
-    )
+def _decode_all(rows: Sequence[Row], folder: Path, *, progress: Progress | None) -> None:
+    """Fills the folder image by image: neither pixels nor thumbnails pile up."""
+    readable: list[int] = []
+    unreadable: list[tuple[str, str]] = []
+    counts: Counter[str] = Counter()
+    with prints_folder.Writer(folder, most=len(rows)) as kept:
+        for place, seen in enumerate(map_in_order(_look, rows, progress=progress)):
+            counts.update(seen.notes)
+            if seen.print is None:
+                unreadable.append((rows[place].name, seen.why))
+            else:
+                kept.add(seen.print)
+                readable.append(place)
+    notes = [f"{count} of {len(rows)} images: each {note}" for note, count in sorted(counts.items())]
+    (folder / "scan.json").write_text(json.dumps({"readable": readable, "unreadable": unreadable, "notes": notes}))
 
 
 def _look(row: Row) -> _Seen:
@@ -84,9 +89,11 @@ def _look(row: Row) -> _Seen:
 def _digest(rows: Sequence[Row]) -> str:
     """Of everything the scan depends on. All members of one archive share its size and time."""
     state = functools.lru_cache(maxsize=8)(_state)
-    files = [[row.name, row.member, *state(row.image)] for row in rows]
     revisions = [REVISION, readers.REVISION, fingerprints.REVISION]
-    return digest_of({"revisions": revisions, "most": limits.max_pixels(), "files": files})
+    every = hashlib.sha256(json.dumps([revisions, limits.max_pixels()]).encode())
+    for row in rows:  # one at a time: as a single text, a million of them would be the largest thing in memory
+        every.update(json.dumps([row.name, row.member, *state(row.image)]).encode())
+    return every.hexdigest()[:16]
 
 
 def _state(path: Path) -> tuple[str, int, int]:
@@ -97,21 +104,11 @@ def _state(path: Path) -> tuple[str, int, int]:
     return str(path), facts.st_size, facts.st_mtime_ns
 
 
-def _save(scan: Scan, folder: Path) -> None:
-    scan.prints.save(folder / "prints.npz")
-    facts = {
-        "readable": scan.readable,
-        "unreadable": [[one.image, one.why] for one in scan.unreadable],
-        "notes": scan.notes,
-    }
-    (folder / "scan.json").write_text(json.dumps(facts))
-
-
 def _load(folder: Path) -> Scan | None:
     """None where there is no scan, or one that was damaged from outside: it is made again."""
     try:
         facts = json.loads((folder / "scan.json").read_text())
-        prints = Fingerprints.load(folder / "prints.npz")
+        prints = prints_folder.load(folder)
     except (OSError, ValueError, KeyError, UserError, zipfile.BadZipFile):
         return None
     return Scan(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def text_of(path: Path) -> str:
 
 def _recognise(header: Sequence[str], *, path: Path) -> dict[str, int]:
     """The position of each column we know, by its canonical name; named masks as "mask_<name>"."""
-    twice = [name for name in header if header.count(name) > 1]
+    twice = [name for name, times in Counter(header).items() if times > 1]
     if twice:
         raise UserError(f"{str(path)!r} has the column {twice[0]!r} more than once: rename or remove one")
     found = {name: _find(name, header, path=path) for name in ALIASES}
