@@ -7,7 +7,8 @@ image is a field of four octaves whose amplitude falls as 1/f (the spectrum of n
 under one disc that all share, drawn at 128 px; ids are numbers; files, sizes and margins are constants. Two in a
 hundred are copies of an earlier image, each altered in one of seven ways (flip, quarter turn, crop of 5 %, brightness
 20 %, contrast 20 %, noise 2 %, and an exact copy, which has its original's id). Thumbnails lie in a memory-mapped
-file: "held" is the anonymous memory of the process at its peak, looked at every 50 ms, without pages of that file.
+file: "held" is the anonymous memory of the process at its peak, looked at every 50 ms, without pages of that file,
+kB/row what of it came with the search for pairs; RSS counts the file's pages too, which the system takes back at need.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from augury.data import prints_folder
 from augury.data.duplicates import NearPairs, exact_groups, group, near_pairs
-from augury.data.fingerprints import Fingerprints
+from augury.data.fingerprints import Fingerprint, Fingerprints
 from augury.data.leaks import check_split
 from augury.data.sample import Manifest, Sample
+from augury.data.shortcuts import shortcuts
 from augury.data.table import list_table
 
 SIDE, BLOCK, EVERY = 128, 1000, 50
@@ -77,20 +80,18 @@ def kind_of(row: int) -> str:
 
 
 def fingerprints(count: int, folder: Path) -> Fingerprints:
-    thumb_NHW = np.lib.format.open_memmap(folder / "thumbs.npy", mode="w+", dtype=np.uint16, shape=(count, 64, 64))
-    for row in range(count):
-        source = original_of(row)
-        image_HW = drawn(row) if source is None else altered(drawn(source), kind_of(row), row)
-        small_HW = image_HW.reshape(64, 2, 64, 2).mean(axis=(1, 3))
-        thumb_NHW[row] = np.rint(small_HW * 257)
-    ids = [row if original_of(row) is None or kind_of(row) != "exact" else original_of(row) for row in range(count)]
-    thumb_NHW.flush()
-    ones = np.ones(count, dtype=np.int64)
-    return Fingerprints(
-        id_N=tuple(f"{name:032x}" for name in ids), thumb_NHW=np.load(folder / "thumbs.npy", mmap_mode="r"),
-        height_N=ones * SIDE, width_N=ones * SIDE, channels_N=ones, file_size_N=ones, mean_N=np.zeros(count),
-        spread_N=np.zeros(count), margin_N4=np.zeros((count, 4)),
-    )  # fmt: skip
+    """Written image by image and mapped, as a scan does it."""
+    with prints_folder.Writer(folder, most=count) as kept:
+        for row in range(count):
+            source = original_of(row)
+            image_HW = drawn(row) if source is None else altered(drawn(source), kind_of(row), row)
+            thumb_HW = np.rint(image_HW.reshape(64, 2, 64, 2).mean(axis=(1, 3)) * 257).astype(np.uint16)
+            name = row if source is None or kind_of(row) != "exact" else source
+            kept.add(Fingerprint(
+                id=f"{name:032x}", thumb=thumb_HW, height=SIDE, width=SIDE, channels=1, file_size=1 + row % 7,
+                mean=float(image_HW.mean()) / 255, spread=float(image_HW.std()) / 255, margin=(0.0, 0.0, 0.0, 0.0),
+            ))  # fmt: skip
+    return prints_folder.load(folder)
 
 
 def manifest(prints: Fingerprints, pairs: NearPairs) -> Manifest:
@@ -120,6 +121,7 @@ def measured(count: int, folder: Path) -> None:
     names = group([""] * count, prints.id_N, pairs)
     hit = sum(names[a] == names[b] for a, b in planted if a is not None)
     print(f"{count:9,d} {seconds:9.1f} {1e3 * seconds / count:8.2f} {1e3 * (peak - before) / count:9.2f} {peak:8.0f} "
+          f"{watch.resident:8.0f} "
           f"{hit:7d} of {len(planted):6d} {_strangers(found):9d}   (making them {made:.0f} s)", flush=True)  # fmt: skip
     _rest(prints, pairs, folder)
 
@@ -144,27 +146,28 @@ def _rest(prints: Fingerprints, pairs: NearPairs, folder: Path) -> None:
         "exact groups": lambda: exact_groups(prints.id_N),
         "leaks": lambda: check_split(made[0], pairs),
         "digest": lambda: made[0].digest,
+        "shortcuts": lambda: shortcuts(made[0], prints),
     }
     for name, step in steps.items():
         began = time.process_time()
-        step()
+        with Watch() as watch:
+            step()
         seconds = time.process_time() - began
-        print(
-            f"          {name}: {seconds:.1f} s, {1e6 * seconds / count:.0f} us a row; held {held():.0f} MB", flush=True
-        )
+        words = f"{seconds:.1f} s, {1e6 * seconds / count:.0f} us a row; held at most {watch.most:.0f} MB"
+        print(f"          {name}: {words}", flush=True)
 
 
-def held() -> float:
-    """MB of anonymous memory now."""
+def held(kind: str = "RssAnon") -> float:
+    """MB of memory of this kind now."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon"))
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(kind))
 
 
 class Watch:
     """The most memory that is held while it watches."""
 
     def __init__(self) -> None:
-        self.most, self._ended = held(), threading.Event()
+        self.most, self.resident, self._ended = held(), held("VmRSS"), threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> Watch:
@@ -177,11 +180,11 @@ class Watch:
 
     def _look(self) -> None:
         while not self._ended.wait(0.05):
-            self.most = max(self.most, held())
+            self.most, self.resident = max(self.most, held()), max(self.resident, held("VmRSS"))
 
 
 def main(sizes: list[int]) -> None:
-    print("   images         s   ms/row    kB/row  held MB     planted found  strangers")
+    print("   images         s   ms/row    kB/row  held MB   RSS MB     planted found  strangers")
     for count in sizes:
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([sys.executable, __file__, "--one", str(count), folder], check=True)

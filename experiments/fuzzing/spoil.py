@@ -110,7 +110,7 @@ def spoiled_zip(data: bytes, rng: Random) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, content in members:
-            archive.writestr(name.replace("\0", "0") or "x", content)
+            archive.writestr(name.replace("\0", "0").encode(errors="replace").decode() or "x", content)
     return stream.getvalue()
 
 

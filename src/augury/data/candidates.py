@@ -23,7 +23,7 @@ from augury.data.shifts import SIDE, packed, slid, small_textures
 CLOSE = 0.65  # codes that correlate less are no candidates (planted twins: 0.70 and more)
 SHORT = 24  # images on a query's short list: those of the closest codes
 ALIKE = 0.62  # slid textures that correlate less are no candidates (planted twins of the required kinds: 0.73 and more)
-EACH = 4  # candidates an image may name: those of its short list whose textures agree best
+EACH = 8  # candidates an image may name: those of its short list whose textures agree best (4 lost slices of one head)
 Ints = NDArray[np.int64]
 
 

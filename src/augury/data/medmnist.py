@@ -123,10 +123,16 @@ def _decompressed(path: str, name: str, state: tuple[int, int]) -> NDArray[Any]:
         raise
     except Exception as error:  # a damaged header is parsed as Python: it may raise anything at all
         raise UserError(
-            f"{Path(path).name!r}: the array {name} cannot be read ({error}); expected plain numbers: fetch it again"
+            f"{Path(path).name!r}: the array {name} cannot be read ({_one_line(error)}); expected plain numbers: fetch "
+            "it again"
         ) from error
     loaded.flags.writeable = False
     return loaded
+
+
+def _one_line(error: Exception) -> str:
+    """zipfile's messages may quote a damaged member's name of any length."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def _check_unfolded(path: Path, name: str) -> None:
