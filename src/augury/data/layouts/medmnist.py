@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augury.data import medmnist
+from augury.data.inside import LEADS_OUT, Inside
 from augury.data.layouts import writing
 from augury.data.listing import Listing, Row
 from augury.errors import UserError
@@ -32,6 +33,8 @@ def list_archive(path: Path) -> Listing:
     file = path if path.is_file() else _file(path)
     if file is None:
         raise UserError(f"{str(path)!r} is a folder that holds no single .npz; name the MedMNIST file")
+    if path.is_dir() and Inside(path).leads_out(file):
+        raise UserError(f"{str(file)!r} {LEADS_OUT}")
     rows = tuple(
         Row(name=entry.member, image=file, member=entry.member, label=entry.label, split=entry.split)
         for entry in medmnist.entries(file)
