@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import io
 import json
@@ -203,7 +204,7 @@ def _checksummed(data: bytes) -> bytes:
 def _replaced(tree: Any, rng: Random) -> Any:
     """The tree with one node, found by walking down at random, replaced, lost or repeated."""
     if not isinstance(tree, (dict, list)) or not tree or rng.random() < 0.15:
-        return VALUES[int(rng.integers(len(VALUES)))]
+        return copy.deepcopy(VALUES[int(rng.integers(len(VALUES)))])  # which later changes would change
     key = list(tree)[int(rng.integers(len(tree)))] if isinstance(tree, dict) else int(rng.integers(len(tree)))
     what = rng.random()
     if what < 0.7:

@@ -10,6 +10,7 @@ from pathlib import Path, PureWindowsPath
 
 from augury.errors import UserError
 
+_LONG = 200  # letters of a name that a message quotes
 LEADS_OUT = "is a symbolic link that leads out of the set's folder: copy the file there, or name the folder it lies in"
 
 
@@ -36,8 +37,8 @@ class Inside:
         path = self.root if odd else Path(os.path.normpath(self.root / name))
         if path == self.root or not path.is_relative_to(self.root):
             raise UserError(
-                f"{where}: the path {given!r} leaves the folder; expected a path inside {str(self.root)!r}: move the "
-                "images there"
+                f"{where}: the path {named(given)} leaves the folder; expected a path inside {str(self.root)!r}: move "
+                "the images there"
             )
         return path
 
@@ -56,6 +57,15 @@ class Inside:
     def _outside(self, path: Path) -> bool:
         real = os.path.realpath(path)
         return real != self._real and not real.startswith(self._real.rstrip(os.sep) + os.sep)
+
+
+def named(name: str) -> str:
+    """A name as a message quotes it: a damaged or hostile file may hold one of any length.
+
+    >>> named("a.png"), len(named("a" * 5000))
+    ("'a.png'", 205)
+    """
+    return repr(name if len(name) <= _LONG else f"{name[:_LONG]}...")
 
 
 def exists(path: Path) -> bool:

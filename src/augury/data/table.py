@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from augury.data.box_table import place_beside, read_boxes
-from augury.data.inside import LEADS_OUT, Inside, exists
+from augury.data.inside import LEADS_OUT, Inside, exists, named
 from augury.data.listing import SPLITS, SUFFIXES, Listing, Row
 from augury.data.sample import Box, Unreadable
 from augury.errors import UserError
@@ -191,7 +191,8 @@ class _RowReader:
     def _expect_new(self, key: str, number: int) -> None:
         if key in self.seen:
             raise UserError(
-                f"{str(self.path)!r} lists the image {key!r} twice (lines {self.seen[key]} and {number}): remove one"
+                f"{str(self.path)!r} lists the image {named(key)} twice (lines {self.seen[key]} and {number}): "
+                "remove one"
             )
         self.seen[key] = number
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from augury.data.box_table import box_of
-from augury.data.inside import LEADS_OUT, Inside, exists
+from augury.data.inside import LEADS_OUT, Inside, exists, named
 from augury.data.layouts import json_text as js
 from augury.data.layouts import writing
 from augury.data.listing import SPLITS, SUFFIXES, Listing, Row
@@ -118,7 +118,7 @@ class _Reader:
         image = self.inside.place(js.as_text(given, where=f"{place}.image"), where=f"{place}.image")
         key = image.relative_to(self.inside.root).as_posix()
         if key in self.seen:
-            raise UserError(f"{place} lists the image {key!r}, as {self.seen[key]} does: remove one")
+            raise UserError(f"{place} lists the image {named(key)}, as {self.seen[key]} does: remove one")
         self.seen[key] = place
         return image, key
 
