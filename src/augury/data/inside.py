@@ -59,13 +59,14 @@ class Inside:
         return real != self._real and not real.startswith(self._real.rstrip(os.sep) + os.sep)
 
 
-def named(name: str) -> str:
-    """A name as a message quotes it: a damaged or hostile file may hold one of any length.
+def named(value: object) -> str:
+    """A name, or another value, as a message quotes it: a damaged or hostile file may hold one of any length.
 
-    >>> named("a.png"), len(named("a" * 5000))
-    ("'a.png'", 205)
+    >>> named("a.png"), named(7), len(named("a" * 5000))
+    ("'a.png'", '7', 203)
     """
-    return repr(name if len(name) <= _LONG else f"{name[:_LONG]}...")
+    text = repr(value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."
 
 
 def exists(path: Path) -> bool:

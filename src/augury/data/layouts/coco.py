@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from augury.data.box_table import box_of
-from augury.data.inside import LEADS_OUT, Inside, exists
+from augury.data.inside import LEADS_OUT, Inside, exists, named
 from augury.data.layouts import json_text as js
 from augury.data.layouts import writing
 from augury.data.listing import SPLITS, Listing, Row
@@ -115,7 +115,7 @@ class _Reader:
             number = _key(facts.get("id"), where=f"{where}.id")
             if number in known:
                 raise UserError(
-                    f"{where} has the id {number!r} of an earlier image; expected one of its own: correct it"
+                    f"{where} has the id {named(number)} of an earlier image; expected one of its own: correct it"
                 )
             known.add(number)
             row = self._row(facts, number, folder, where)
@@ -124,14 +124,14 @@ class _Reader:
         lost = next((number for number in (*self.boxes, *self.labels) if number not in known), None)
         if lost is not None:
             raise UserError(
-                f"{self.file.name!r} has annotations of the image {lost!r}, which it does not list: remove them"
+                f"{self.file.name!r} has annotations of the image {named(lost)}, which it does not list: remove them"
             )
 
     def _annotation(self, facts: Mapping[str, Any], where: str) -> None:
         image = _key(facts.get("image_id"), where=f"{where}.image_id")
         number = _key(facts.get("category_id"), where=f"{where}.category_id")
         if number not in self.categories:
-            raise UserError(f"{where} has the category {number!r}, which categories does not list: add it")
+            raise UserError(f"{where} has the category {named(number)}, which categories does not list: add it")
         self.seen.segmentations += bool(facts.get("segmentation"))
         if facts.get("bbox") is None:
             if not facts.get("segmentation"):
@@ -156,7 +156,7 @@ class _Reader:
             return None
         name = js.as_word(facts.get("augury_row"), where=where) or key
         if name in self.seen.rows:
-            raise UserError(f"{where} lists {name!r}, as {self.seen.rows[name]} does: remove one")
+            raise UserError(f"{where} lists {named(name)}, as {self.seen.rows[name]} does: remove one")
         self.seen.rows[name] = where
         words = {word: js.as_word(facts.get(word), where=f"{where}.{word}") for word in _WORDS}
         meta = {name: value for name, value in self._meta(facts, where) if value}

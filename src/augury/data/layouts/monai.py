@@ -125,7 +125,7 @@ class _Reader:
     def _name(self, facts: Mapping[str, Any], key: str, place: str) -> str:
         name = js.as_word(facts.get("augury_row"), where=f"{place}.augury_row") or key
         if name in self.names:
-            raise UserError(f"{place}: a second row is named {name!r}: give it another name")
+            raise UserError(f"{place}: a second row is named {named(name)}: give it another name")
         self.names.add(name)
         return name
 
@@ -217,7 +217,7 @@ def _split(facts: Mapping[str, Any], of_list: str, place: str) -> str | None:
     if own is None:
         return of_list
     if own.casefold() not in {*SPLITS, "none"}:
-        raise UserError(f"{place}.split is {own!r}; expected train, val or test: correct it")
+        raise UserError(f"{place}.split is {named(own)}; expected train, val or test: correct it")
     return SPLITS.get(own.casefold())
 
 
