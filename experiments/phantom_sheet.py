@@ -13,7 +13,7 @@ from PIL import Image
 
 from augury.data.phantoms import PHANTOMS, render
 
-COLUMNS, SIDE = 10, 128
+COLUMNS, SIDE = 6, 128
 
 
 def main(path: Path) -> None:
