@@ -119,6 +119,9 @@ def main() -> int:
     parser.add_argument("--kinds", default=",".join([*(kind.name for kind in KINDS), "bombs"]))
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    known = [*(kind.name for kind in KINDS), "bombs"]
+    if unknown := set(given.kinds.split(",")) - set(known):
+        parser.error(f"got the kinds {', '.join(sorted(unknown))}; expected some of {', '.join(known)}")
     if given.out is not None:
         given.out.mkdir(parents=True, exist_ok=True)
     print("reader           files  refused    read  findings  warned  slowest s   peak MB")

@@ -97,7 +97,7 @@ def _check_segments(file: Any, page: Any) -> None:
     most = 2 * share + 65_536
     for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True):
         file.seek(offset)
-        if len(unpacker().decompress(file.read(size), most)) == most:
+        if len(unpacker().decompress(file.read(min(size, file.size)), most)) == most:
             raise UnreadableImage(
                 f"has a strip or tile that unfolds to {most:,} bytes or more where its pixels take {share:,}: is it a "
                 "decompression bomb? Write it anew"

@@ -33,7 +33,7 @@ class Inside:
         if "\\" in name and not exists(self.root / name):
             name = name.replace("\\", "/")
             self.windows += 1
-        odd = "\0" in name or bool(PureWindowsPath(given).drive) or not _is_text(name)
+        odd = "\0" in name or bool(PureWindowsPath(given).drive) or not is_text(name)
         path = self.root if odd else Path(os.path.normpath(self.root / name))
         if path == self.root or not path.is_relative_to(self.root):
             raise UserError(
@@ -77,9 +77,10 @@ def exists(path: Path) -> bool:
         return False
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether a name is Unicode; os.walk and JSON smuggle undecodable bytes in as lone surrogates."""
     try:
         name.encode()
-    except UnicodeEncodeError:  # a lone surrogate, as JSON may spell it
+    except UnicodeEncodeError:
         return False
     return True

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import PngImagePlugin
 
 from augury.data import readers
+from augury.data.bounded import Bounded
 from augury.data.picture import UnreadableImage
 from augury.data.sample import Sample, Unreadable
 
@@ -97,7 +98,7 @@ def mask_values(path: Path, member: str | None = None) -> NDArray[Any]:
     Raises UnreadableImage with the reason.
     """
     try:
-        with path.open("rb") as file:
+        with Bounded(path) as file:
             start = file.read(352)
             kind = readers.kind_of(start)
             if kind == "dicom":
@@ -118,7 +119,7 @@ def _plain(path: Path, member: str | None, *, start: bytes) -> NDArray[Any]:
     pixels = readers.decode(path, member)
     if pixels.ndim == 2 or not start.startswith(b"\x89PNG"):
         return pixels
-    with path.open("rb") as file, PngImagePlugin.PngImageFile(file) as image:
+    with Bounded(path) as file, PngImagePlugin.PngImageFile(file) as image:
         # A coloured palette is how label maps are kept legible: its indices are the labels.
         return np.array(image) if image.mode == "P" else pixels
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from PIL import TiffImagePlugin
 
 from augury.data import readers
+from augury.data.bounded import Bounded
 from augury.data.in_order import map_in_order
 from augury.data.listing import Listing, Row
 from augury.data.slices import SliceRule
@@ -63,7 +64,7 @@ def _notes(found: Sequence[_Found], rule: SliceRule) -> list[str]:
 
 def _inside(row: Row, *, rule: SliceRule) -> _Found:
     try:
-        with row.image.open("rb") as file:
+        with Bounded(row.image) as file:
             kind = readers.kind_of(file.read(352))
         if kind == "tiff":
             return _pages(row)
@@ -77,7 +78,7 @@ def _inside(row: Row, *, rule: SliceRule) -> _Found:
 
 
 def _pages(row: Row) -> _Found:
-    with row.image.open("rb") as file, TiffImagePlugin.TiffImageFile(file) as image:
+    with Bounded(row.image) as file, TiffImagePlugin.TiffImageFile(file) as image:
         count = image.n_frames
     if count <= 1 or count > _MOST_PAGES:
         return _Found(rows=(row,))

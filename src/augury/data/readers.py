@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from augury.data import deep_colour, limits, medmnist
+from augury.data.bounded import Bounded
 from augury.data.limits import MAX_PIXELS as MAX_PIXELS
 from augury.data.limits import MIN_SIDE as MIN_SIDE
 from augury.data.picture import Picture as Picture
@@ -26,7 +27,6 @@ from augury.data.picture import UnreadableImage as UnreadableImage
 from augury.errors import UserError
 
 REVISION = 1  # raised whenever the pixels of some file would come out otherwise
-BUFFER = 1 << 18  # bytes: most files then cost one read
 FRAME, PAGE, SLICE = "frame", "page", "slice"  # how the members of DICOM, TIFF and NIfTI files begin
 
 ALPHA = "had an alpha channel, which was dropped"
@@ -70,7 +70,7 @@ def read(path: Path, member: str | None = None, *, max_pixels: int | None = None
     try:
         if member is not None and member.partition("/")[0] not in (FRAME, PAGE, SLICE):
             return _checked(Picture(pixels=medmnist.image(path, member)), max_pixels=limit)
-        with path.open("rb", buffering=BUFFER) as file:
+        with Bounded(path) as file:
             return _checked(_read_file(file, path, member, max_pixels=limit), max_pixels=limit)
     except UserError:
         raise

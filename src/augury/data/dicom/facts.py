@@ -12,6 +12,7 @@ from typing import Any
 
 from pydicom import Dataset
 
+from augury.data.bounded import Bounded
 from augury.data.dicom.codecs import frames_of
 from augury.data.dicom.header import elements, in_our_words, with_pixels
 from augury.data.dicom.known import Facts
@@ -36,7 +37,7 @@ def read_facts(path: Path, relative: PurePath, *, key: bytes) -> Facts:
     """The facts of a file; where it cannot be read, or holds no image, only why, and a name that gives nothing away."""
     known: tuple[str, ...] = ()
     try:
-        with in_our_words(), path.open("rb") as file:
+        with in_our_words(), Bounded(path) as file:
             found = elements(file)
             known = _identifiers(found.dataset)
             return _facts(

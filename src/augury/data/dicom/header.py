@@ -71,7 +71,7 @@ def elements(file: BinaryIO, *, max_pixels: int | None = None) -> Elements:
     """What stands before the pixels. To be called `in_our_words`."""
     plain = _unfolded(file, max_pixels=max_pixels)
     plain.seek(0)
-    dataset = dcmread(_Bounded(plain), stop_before_pixels=True, force=True)
+    dataset = dcmread(plain, stop_before_pixels=True, force=True)
     return Elements(dataset=dataset, plain=plain, place=plain.tell(), deflated=plain is not file)
 
 
@@ -93,22 +93,6 @@ def with_pixels(read: Elements) -> Header:
         dataset=dataset, file=file, syntax=syntax, pixel_start=start, pixel_bytes=max(0, end - start),
         deflated=read.deflated, strange=strange, notes=(*notes, STRANGE) if strange else notes,
     )  # fmt: skip
-
-
-class _Bounded:
-    """A file that never hands out more than it holds: a length of 4 GB in a damaged header would be allocated first."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-
-    def read(self, size: int = -1) -> bytes:
-        left = max(0, self._size - self._file.tell())
-        return self._file.read(left if size < 0 else min(size, left))
-
-    def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
-        return self._file.seek(place, whence)
 
     def tell(self) -> int:
         return self._file.tell()

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 
-from augury.data.inside import Inside
+from augury.data.inside import Inside, is_text
 from augury.errors import UserError
 
 NAME = "labels.csv"
@@ -31,20 +31,12 @@ def files_below(folder: Path) -> tuple[list[PurePath], list[str]]:
     for name in sorted(visible(folder)):
         if inside.leads_out(folder / name):
             out += 1
-        elif not str(name).isprintable() and not _is_text(str(name)):
+        elif not str(name).isprintable() and not is_text(str(name)):
             odd += 1
         else:
             files.append(name)
     said = [f"ignored {out} symbolic links that lead out of the folder"] if out else []
     return files, [*said, *([f"ignored {odd} files whose names are not valid UTF-8: rename them"] if odd else [])]
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # os.walk smuggles undecodable bytes in as lone surrogates
-        return False
-    return True
 
 
 def labels_beside(folder: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from augury.data.inside import LEADS_OUT, Inside
+from augury.data.inside import LEADS_OUT, Inside, is_text
 from augury.data.layouts import writing
 from augury.data.listing import SPLITS, SUFFIXES, Listing, Row
 from augury.data.sample import Unreadable
@@ -158,7 +158,7 @@ class _Walk:
     def _take(self, path: Path, folder: Path) -> None:
         if path.suffix.lower() not in SUFFIXES:
             self.others += 1
-        elif not _is_text(str(path)):
+        elif not is_text(str(path)):
             shown = os.fsencode(path).decode(errors="backslashreplace")
             self.odd.append(Unreadable(image=shown, why="its name is not valid UTF-8: rename it"))
         elif self.inside.leads_out(folder / path):
@@ -181,11 +181,3 @@ class _Walk:
                 self.odd.append(Unreadable(image=name, why=LEADS_OUT))
             else:
                 self.back.append(name)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # os.walk smuggles undecodable bytes in as lone surrogates
-        return False
-    return True

@@ -20,6 +20,7 @@ from dataclasses import asdict, replace
 from pathlib import Path, PurePath
 
 from augury.data import readers
+from augury.data.bounded import Bounded
 from augury.data.cache import cache_folder, write_atomically
 from augury.data.dicom.known import Facts
 from augury.data.in_order import map_in_order
@@ -66,7 +67,7 @@ def list_tree(path: Path) -> Listing:
 
 def _is_dicom(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with Bounded(path) as file:
             return readers.kind_of(file.read(352)) == "dicom"
     except OSError:
         return False

@@ -196,7 +196,7 @@ def _entries(file: Path, content: Mapping[str, Any]) -> Iterator[tuple[str, str,
     """(where, split, entry) of each."""
     found = {name: split for name, split in _LISTS.items() if name in content}
     if not found:
-        shown = ", ".join(map(repr, list(content)[:8])) or "nothing"
+        shown = ", ".join(map(named, list(content)[:8])) or "nothing"
         raise UserError(f"{str(file)!r} holds {shown}; expected MONAI's lists training, validation or test: rename one")
     for name, split in found.items():
         for i, entry in enumerate(js.as_list(content[name], where=f"{file.name!r}: {name}")):

@@ -27,7 +27,6 @@ FELLOW = Fellow((
     (0.12, 0.03, 0.85, 0.00),
     (0.08, 0.22, 0.00, 0.70),
 ))  # fmt: skip
-_MODALITIES = ("cfp", "oct")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from augury.data.phantoms.brain import anatomy, lesions
 from augury.data.phantoms.brain.quantities import PLAN
 from augury.data.phantoms.brain.scanner import SCANNERS, acquire
-from augury.data.phantoms.patients import Draws, draw, one_of, pixel_noise, recorded
-from augury.data.phantoms.phantom import Phantom, box_around
+from augury.data.phantoms.grey import grey_phantom
+from augury.data.phantoms.patients import Draws, draw, pixel_noise
+from augury.data.phantoms.phantom import Phantom
 from augury.data.phantoms.population import Population
 
 
@@ -46,19 +46,7 @@ class BrainConfig(Population):
         draws = draw(patients, PLAN, seed=seed, images=slices, classes=len(self.classes))
         noise_B2HW = pixel_noise(patients, seed=seed, images=slices, channels=2, size=self.size)
         image_BHW, mask_BHW = self._slices(draws, noise_B2HW)
-        truth_B = draws.kind_B11.flatten()
-        names = [self.classes[kind] for kind in truth_B.tolist()]
-        return Phantom(
-            image_NHWC=image_BHW.unsqueeze(-1).numpy(),
-            part_NHW=mask_BHW.to(torch.uint8).numpy(),
-            boxes=tuple(box_around(mask, label=name) for mask, name in zip(mask_BHW.numpy(), names, strict=True)),
-            label_N=recorded(truth_B, draws, noise=self.label_noise, classes=len(self.classes)).numpy(),
-            truth_N=truth_B.numpy(),
-            patient_N=np.repeat(np.asarray(patients, dtype=np.int64), slices),
-            scanner_N=one_of(draws, "scanner", self.scanners).flatten().numpy(),
-            classes=self.classes,
-            parts=("tumour",),
-        )
+        return grey_phantom(self, draws, patients=patients, image_BHW=image_BHW, mask_BHW=mask_BHW, part="tumour")
 
     def _slices(self, draws: Draws, noise_B2HW: Tensor) -> tuple[Tensor, Tensor]:
         """image_BHW as bytes and mask_BHW."""

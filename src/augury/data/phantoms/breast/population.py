@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from augury.data.phantoms.breast import lesions, tissue
 from augury.data.phantoms.breast.quantities import PLAN
 from augury.data.phantoms.breast.scanner import MACHINES, acquire
-from augury.data.phantoms.patients import Draws, draw, one_of, pixel_noise, recorded
-from augury.data.phantoms.phantom import Phantom, box_around
+from augury.data.phantoms.grey import grey_phantom
+from augury.data.phantoms.patients import Draws, draw, pixel_noise
+from augury.data.phantoms.phantom import Phantom
 from augury.data.phantoms.population import Population
 
 
@@ -46,19 +46,7 @@ class BreastConfig(Population):
         draws = draw(patients, PLAN, seed=seed, images=views, classes=len(self.classes))
         noise_B4HW = pixel_noise(patients, seed=seed, images=views, channels=4, size=self.size)
         image_BHW, mask_BHW = self._views(draws, noise_B4HW)
-        truth_B = draws.kind_B11.flatten()
-        names = [self.classes[kind] for kind in truth_B.tolist()]
-        return Phantom(
-            image_NHWC=image_BHW.unsqueeze(-1).numpy(),
-            part_NHW=mask_BHW.to(torch.uint8).numpy(),
-            boxes=tuple(box_around(mask, label=name) for mask, name in zip(mask_BHW.numpy(), names, strict=True)),
-            label_N=recorded(truth_B, draws, noise=self.label_noise, classes=len(self.classes)).numpy(),
-            truth_N=truth_B.numpy(),
-            patient_N=np.repeat(np.asarray(patients, dtype=np.int64), views),
-            scanner_N=one_of(draws, "scanner", self.scanners).flatten().numpy(),
-            classes=self.classes,
-            parts=("mass",),
-        )
+        return grey_phantom(self, draws, patients=patients, image_BHW=image_BHW, mask_BHW=mask_BHW, part="mass")
 
     def _views(self, draws: Draws, noise_B4HW: Tensor) -> tuple[Tensor, Tensor]:
         """image_BHW as bytes and mask_BHW."""

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from augury.data.phantoms.fundus.vessels import Tree
 
 PARTS = ("ma", "he", "ex", "se", "nv")
-GRADES = 5
 Floats = NDArray[np.float64]
 Rng = np.random.Generator
 
