@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.optim import Optimizer
 
+from augury.conditions.condition import Condition
 from augury.data.cache import write_atomically
 from augury.errors import UserError
 from augury.nets.average import Ema as Ema
@@ -82,6 +83,7 @@ class Run:
         self.step, self.stopped = 0, False
         self.history: list[dict[str, float]] = []
         self.rank, self.ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.drawn: Callable[[Condition, int], Tensor] | None = None  # what `offer` was given; None: nothing yet
         self._probes: list[tuple[int, Callable[[int], bool | None]]] = []
         self._unseen: list[tuple[int, Tensor]] = []
         self._orders: dict[tuple[int, int, int], Tensor] = {}
@@ -106,9 +108,9 @@ class Run:
         self._look()
 
     def _finish_step(self, parts: dict[str, Stateful]) -> None:
-        self.step += 1
-        verdicts = [probe(self.step) for every, probe in self._probes if self.step % every == 0]
-        self.stopped = any(verdicts)
+        taken = self.step + 1  # what a probe notes belongs to the step that ends here, as a restored log needs it
+        verdicts = [probe(taken) for every, probe in self._probes if taken % every == 0]
+        self.step, self.stopped = taken, any(verdicts)
         if self.step % self.save_every == 0 or self.step == self.steps or self.stopped:
             self._save(parts)
         if self.report is not None and self.rank == 0:
@@ -117,6 +119,13 @@ class Run:
     def watch(self, every: int, probe: Callable[[int], bool | None]) -> None:
         """Call `probe(steps taken)` every so many steps; the run stops where it returns True."""
         self._probes.append((every, probe))
+
+    def offer(self, drawn: Callable[[Condition, int], Tensor]) -> None:
+        """Give the probes something to look at: `drawn(condition, seed)` is image_BCHW of the model as it stands.
+
+        It must leave the model as it is; what it does to torch's global randomness ends with the step.
+        """
+        self.drawn = drawn
 
     # Randomness: functions of (seed, step, purpose)
 

@@ -30,6 +30,16 @@ from augury.errors import UserError
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A folder made by augury fit, or a study's best/.")]
 
+Holdout = Annotated[
+    str | None,
+    typer.Option(
+        "--holdout",
+        metavar="SHARE|DATA",
+        help="A share of the patients, such as 0.2, or another set, which a generator is not fitted to: it is watched "
+        "for copies of its training images.",
+    ),
+]
+
 
 def fit(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="cgan, wgan_gp, cvae or classifier.")],
@@ -47,6 +57,10 @@ def fit(
     layout: Layout = None,
     slices: Slices = None,
     modality: Modality = None,
+    holdout: Holdout = None,
+    stop_at_memorisation: Annotated[
+        bool, typer.Option("--stop-at-memorisation", help="One half of the held-out patients may end the fit.")
+    ] = False,
     config: Config = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -56,13 +70,15 @@ def fit(
     pixels = None if size is None else size_of(size, default=(0, 0))
     with talk(as_json=as_json, quiet=quiet) as voice:
         voice.note(f"fitting {method} to {data}")
-        from augury.studies.single import Fit, config_of, fit_method
+        from augury.studies.material import Fit
+        from augury.studies.single import config_of, fit_method
 
         own, preparation = split_settings(settings or [])
         asked = Fit(
             method=method, data=data, out=out, config=configure(config_of(method), own, file=config), size=pixels,
             seed=seed, steps=steps, batch=batch, device=device_of(device), no_patients=no_patients, modality=modality,
-            preparation=preparation, layout=layout, slices=slices,
+            preparation=preparation, layout=layout, slices=slices, holdout=holdout,
+            stop_at_memorisation=stop_at_memorisation,
         )  # fmt: skip
         facts = fit_method(asked, progress=voice.progress, note=voice.note)
         voice.result(facts, f"{method} fitted to {facts['images']} images: {out}")

@@ -9,6 +9,7 @@ B batch, Z latent, D uniform draws, C channels, H height, W width.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -138,6 +139,9 @@ def play(networks: Networks, game: Game, rules: Rules, *, train: Pairs, shape: S
     if game.anchor:
         duel.tie(train, latent=networks.latent, run=run)
     ema = Ema(duel.painter, half_life=max(1.0, game.half_life * run.steps))
+    run.offer(
+        lambda condition, seed: paint(_settled(ema, duel, train, run), condition, classes=shape.classes, seed=seed)
+    )
     parts: dict[str, Stateful] = {"painter": duel.painter, "critic": duel.critic, "ema": ema}
     for _ in run.loop(**parts, first=duel.first, second=duel.second):
         duel.step(train, run)
@@ -227,6 +231,13 @@ class Duel:
         return loss
 
 
+def _settled(ema: Ema, duel: Duel, train: Pairs, run: Run) -> nn.ModuleDict:
+    """The averaged painter as it stands, a copy, so that the training does not notice."""
+    painter = copy.deepcopy(ema.module)
+    settle(painter, duel.prior, label_N=train.label_N, run=run, count=SETTLING // 4)
+    return nn.ModuleDict({"painter": painter, "prior": duel.prior})
+
+
 def slope(module: nn.Module) -> Tensor:
     """Norm of the module's present gradient."""
     gradients = [w.grad for w in module.parameters() if w.grad is not None]
@@ -234,7 +245,7 @@ def slope(module: nn.Module) -> Tensor:
 
 
 @torch.no_grad()
-def settle(painter: nn.Module, prior: LatentPrior, *, label_N: Tensor, run: Run) -> None:
+def settle(painter: nn.Module, prior: LatentPrior, *, label_N: Tensor, run: Run, count: int = SETTLING) -> None:
     """Give the averaged painter batch statistics of its own: those it has are of the moving weights."""
     norms = [module for module in painter.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -242,7 +253,7 @@ def settle(painter: nn.Module, prior: LatentPrior, *, label_N: Tensor, run: Run)
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the chunks
         norm.train()
-    for chunk in range(SETTLING):
+    for chunk in range(count):
         random = run.random("settle", chunk)
         label_B = label_N[torch.randint(len(label_N), (CHUNK,), generator=random)]
         latent_BZ = prior.draw(label_B, seed=random.initial_seed())

@@ -11,6 +11,7 @@ B batch, N images, Z latent, C channels, H height, W width.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
@@ -91,6 +92,7 @@ class CVAE(Generator):
         if self.config.head_start:
             start(self.nets, principal(train, latent=self.config.latent, run=run))
         optimizer = torch.optim.Adam(self.nets.parameters(), self.config.rate, betas=(0.9, 0.99))
+        run.offer(lambda condition, seed: self._as_it_stands(train, run).sample(condition, seed=seed))
         for step in run.loop(nets=self.nets, optimizer=optimizer):
             optimizer.param_groups[0]["lr"] = self.config.rate * _one_cycle(step, run.steps)
             self._step(train, optimizer, run)
@@ -98,6 +100,14 @@ class CVAE(Generator):
         if self.config.prior == "mixture":
             self._fit_prior(train, run)
         return self
+
+    def _as_it_stands(self, train: Pairs, run: Run) -> Self:
+        """A copy that can draw while this one is still in training."""
+        now = copy.copy(self)
+        now.nets = copy.deepcopy(self.nets).eval()
+        if self.config.prior == "mixture":
+            now._fit_prior(train, run)
+        return now
 
     def _step(self, train: Pairs, optimizer: torch.optim.Optimizer, run: Run) -> None:
         image_BCHW, condition = train[run.indices(len(train))]

@@ -16,8 +16,14 @@ from augury.data.sample import Manifest
 from augury.generators.generator import Generator
 
 
-def model_card(facts: Mapping[str, Any], manifest: Manifest, *, last: Sequence[Mapping[str, float]]) -> str:
-    """The card of a fitted model: what it is, what it saw, what it is not for."""
+def model_card(
+    facts: Mapping[str, Any],
+    manifest: Manifest,
+    *,
+    last: Sequence[Mapping[str, float]],
+    more: Sequence[str] = (),
+) -> str:
+    """The card of a fitted model: what it is, what it saw, what it is not for; `more` are further lines."""
     groups = len(set(manifest.group_N.tolist()))
     patients = f"{len({s.patient for s in manifest})} patients" if manifest.patients_known else "patients not known"
     height, width = facts["preparation"]["size"]
@@ -28,6 +34,7 @@ def model_card(facts: Mapping[str, Any], manifest: Manifest, *, last: Sequence[M
         f"- images of {height} x {width} pixels, {facts['preparation']['channels']} channel(s)",
         f"- {facts['steps']} steps of {facts['batch']} images, seed {facts['seed']}, revision {facts['revision']}",
         f"- last logged: {_values(last)}",
+        *(f"- {line}" for line in more),
         f"- {', '.join(f'{name} {value}' for name, value in versions().items())}",
         "",
         "Nothing here was evaluated: a fit knows only its own training images. `augury study` compares methods on "

@@ -7,76 +7,45 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from augury.conditions.condition import Condition
-from augury.conditions.pairs import Pairs
 from augury.conditions.shape import Shape
 from augury.data import provenance
 from augury.data.cache import make_folder, write_atomically
-from augury.data.importers import load
 from augury.data.preparation.allowed import allowed
-from augury.data.preparation.choice import Choice
 from augury.data.preparation.modalities import bounds_in_words
 from augury.data.provenance import Recipe, samples_digest
-from augury.data.sample import IntArray, Manifest
-from augury.data.splits import grouped_folds
-from augury.data.store import Preparation, prepare
 from augury.errors import UserError
 from augury.generators import GENERATORS
 from augury.generators.generator import Generator
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.phases import Phase, Source
 from augury.studies.cards import model_card, sample_sheet
+from augury.studies.holding_out import HeldOut
+from augury.studies.material import Fit, Material, Note, Progress, gather, staged
 from augury.studies.planner import GENERATOR_STEPS
-from augury.studies.preparing import chosen, preparation_of
+from augury.studies.watching import (
+    LEVEL,
+    LOOKS,
+    SAMPLES,
+    Ground,
+    labels_like,
+    last_look,
+    neighbour_sheet,
+    stopped_at,
+    watch,
+)
+from augury.studies.watching import in_words as look_in_words
 from augury.training import Run
-
-Progress = Callable[[str, int, int], None]  # stage, done, in all
-Note = Callable[[str], None]
 
 # What takes a few minutes on two cores at 32 pixels.
 STEPS = {**GENERATOR_STEPS, "classifier": 900}
-SIZES = {"classifier": (64, 64)}
 _PREDICTORS = {"classifier": (Classifier, ClassifierConfig)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """What to fit to what. `size` and `steps` None: the method's own."""
-
-    method: str
-    data: str
-    out: Path
-    config: Any  # of the method's configuration class: config_of(method)
-    size: tuple[int, int] | None = None
-    seed: int = 0
-    steps: int | None = None
-    batch: int = 64
-    device: str = "cpu"
-    no_patients: bool = False
-    layout: str | None = None  # of the data on disk; None: recognised
-    slices: str | None = None  # the rule by which volumes are cut (data.slices); None: the middle eight
-    modality: str | None = None  # None: guessed
-    preparation: Mapping[str, Any] = field(default_factory=dict)  # fields above the modality's own
-
-
-@dataclass(frozen=True, kw_only=True)
-class Material:
-    """The images of a fit: those to fit to and, for predictors, those that choose the checkpoint."""
-
-    manifest: Manifest  # labelled samples only
-    pairs: Pairs
-    train: IntArray
-    choose: IntArray
-    preparation: Preparation
-    choice: Choice
 
 
 def config_of(method: str) -> type:
@@ -100,38 +69,16 @@ def fit_method(asked: Fit, *, progress: Progress | None = None, note: Note = pri
     recipe = _recipe(asked, material)
     if not _made_already(asked, recipe):
         work = _unfinished(asked, recipe)
-        model, run = _fit(asked, material, work, progress)
+        model, run = _fit(asked, material, work, progress, note)
         _write(asked, material, recipe, model, run)
         shutil.rmtree(work)
     return {
         "model": str(asked.out), "method": asked.method, "digest": recipe.digest, "images": len(material.train),
         "chosen_on": len(material.choose), "classes": list(material.manifest.classes), "steps": recipe.facts["steps"],
         "size": list(material.preparation.size), "modality": material.choice.modality,
-        "unreadable": [asdict(u) for u in material.manifest.unreadable],
+        "unreadable": [asdict(u) for u in material.manifest.unreadable], "holdout": recipe.facts.get("holdout"),
+        "stopped_at": stopped_at(asked.out / "log.jsonl"),
     }  # fmt: skip
-
-
-def gather(asked: Fit, *, progress: Progress | None, note: Note) -> Material:
-    """Read, decode and prepare the data, and set a fifth of the patients aside where a predictor needs them."""
-    stage = _stage(progress)
-    whole = load(
-        asked.data, no_patients=True, layout=asked.layout, slices=asked.slices, progress=stage("reading images")
-    )
-    for text in (*whole.notes, *(f"unreadable: {u.image!r}: {u.why}" for u in whole.unreadable)):
-        note(text)
-    manifest = _labelled(whole, asked, note)
-    size = asked.size or SIZES.get(asked.method, (32, 32))
-    choice = chosen(manifest, named=asked.modality, asked=asked.preparation)
-    for text in choice.words():
-        note(text)
-    facts = {"size": size, **choice.preparation}
-    store = prepare(manifest, preparation_of(facts), progress=stage("preparing images"))
-    pixels_NCHW = store.pixels_NCHW
-    condition = Condition(label_B=torch.from_numpy(manifest.label_N))
-    pairs = Pairs(pixels_NCHW=pixels_NCHW, condition=condition, classes=len(manifest.classes))
-    train, choose = _parts(manifest, asked, note)
-    preparation = preparation_of({**facts, "channels": 1 if pixels_NCHW.shape[1] == 1 else 3})
-    return Material(manifest=manifest, pairs=pairs, train=train, choose=choose, preparation=preparation, choice=choice)
 
 
 def _bounded(asked: Fit, material: Material, note: Note) -> Fit:
@@ -148,31 +95,6 @@ def _bounded(asked: Fit, material: Material, note: Note) -> Fit:
     return replace(asked, config=replace(asked.config, augmentation=bounded))
 
 
-def _labelled(whole: Manifest, asked: Fit, note: Note) -> Manifest:
-    manifest = whole.labelled()
-    least = 1 if asked.method in GENERATORS else 2
-    if len(manifest) == 0 or len(set(manifest.label_N)) < least:
-        raise UserError(
-            f"{whole.name!r} has {len(manifest)} labelled images of {len(set(manifest.label_N))} classes; "
-            f"{asked.method} needs at least {least} class{'es' * (least > 1)}; add labels"
-        )
-    if len(manifest) < len(whole):
-        note(f"{len(whole) - len(manifest)} unlabelled images are not used: {asked.method} learns from labels")
-    return manifest
-
-
-def _parts(manifest: Manifest, asked: Fit, note: Note) -> tuple[IntArray, IntArray]:
-    everything = np.arange(len(manifest))
-    if asked.method in GENERATORS:
-        return everything, everything[:0]
-    try:
-        fold_N = grouped_folds(manifest.label_N, manifest.group_N, count=5, seed=asked.seed)
-    except UserError as error:
-        note(f"no images are set aside to choose the checkpoint, so the last one is taken: {error}")
-        return everything, everything[:0]
-    return np.flatnonzero(fold_N != 0), np.flatnonzero(fold_N == 0)
-
-
 def _recipe(asked: Fit, material: Material) -> Recipe:
     manifest, method = material.manifest, {**GENERATORS, **_PREDICTORS}[asked.method][0]
     facts = {
@@ -186,6 +108,9 @@ def _recipe(asked: Fit, material: Material) -> Recipe:
         role: samples_digest(manifest[int(i)] for i in part)
         for role, part in {"train": material.train, "choose": material.choose}.items()
     }
+    if material.held is not None:
+        facts["holdout"] = dict(material.held.facts)
+        fitted_on["watched"] = samples_digest(material.held.seen())
     return Recipe(kind="model", facts=facts, fitted_on=fitted_on)
 
 
@@ -222,17 +147,21 @@ def _unfinished(asked: Fit, recipe: Recipe) -> Path:
     return work
 
 
-def _fit(asked: Fit, material: Material, work: Path, progress: Progress | None) -> tuple[Generator | Classifier, Run]:
+def _fit(
+    asked: Fit, material: Material, work: Path, progress: Progress | None, note: Note
+) -> tuple[Generator | Classifier, Run]:
     shape = _shape(material)
     steps = asked.steps or STEPS.get(asked.method, 1000)
     run = Run(
         seed=asked.seed, steps=steps, batch=min(asked.batch, len(material.train)), folder=work, device=asked.device,
-        save_every=100, report=_stage(progress)(f"fitting {asked.method}"),
+        save_every=100, report=staged(progress)(f"fitting {asked.method}"),
     )  # fmt: skip
     train = material.pairs.subset(torch.from_numpy(material.train))
     if asked.method in GENERATORS:
         with run.seeded("networks"):
             generator = GENERATORS[asked.method][0](asked.config, shape)
+        if material.held is not None:
+            watch(_ground(material, material.held), run, stops=asked.stop_at_memorisation, note=note)
         return generator.fit(train, run), run
     with run.seeded("networks"):
         classifier = Classifier(asked.config, shape)
@@ -245,19 +174,43 @@ def _shape(material: Material) -> Shape:
     return Shape(channels=channels, height=height, width=width, classes=material.pairs.classes)
 
 
+def _ground(material: Material, held: HeldOut) -> Ground:
+    """All held-out images watch, unless some of them may end the fit: then those alone."""
+    assert material.held_pairs is not None
+    chosen = held.watched if len(held.watched) else np.arange(len(held.images))
+    return Ground(
+        train=material.pairs, held=material.held_pairs.subset(torch.from_numpy(chosen)),
+        train_group_T=material.manifest.group_N, held_group_H=held.images.group_N[chosen],
+    )  # fmt: skip
+
+
 def _write(asked: Fit, material: Material, recipe: Recipe, model: Generator | Classifier, run: Run) -> None:
-    manifest = material.manifest
-    saw = [manifest[int(i)] for i in (*material.train, *material.choose)]
+    manifest, held = material.manifest, material.held
+    saw = [*(manifest[int(i)] for i in (*material.train, *material.choose)), *(held.seen() if held else ())]
     with provenance.writing(asked.out, recipe, saw=saw) as folder:
         model.save(folder)
         shutil.copyfile(asked.out.with_name(asked.out.name + ".unfinished") / "log.jsonl", folder / "log.jsonl")
-        (folder / "card.md").write_text(model_card(recipe.facts, manifest, last=run.history[-1:]), encoding="utf-8")
+        losses = [line for line in run.history if "watch_p" not in line]
+        card = model_card(recipe.facts, manifest, last=losses[-1:], more=_watched_in_words(held, run))
+        (folder / "card.md").write_text(card, encoding="utf-8")
         if isinstance(model, Generator):
             sample_sheet(model, classes=len(manifest.classes), seed=asked.seed).save(folder / "samples.png")
+            if held is not None:
+                condition = labels_like(material.pairs, seed=asked.seed).to(model.device())
+                sheet = neighbour_sheet(model.sample(condition, seed=asked.seed), material.pairs)
+                sheet.save(folder / "neighbours.png")
 
 
-def _stage(progress: Progress | None) -> Callable[[str], Callable[[int, int], None] | None]:
-    def of(name: str) -> Callable[[int, int], None] | None:
-        return None if progress is None else lambda done, total: progress(name, done, total)
-
-    return of
+def _watched_in_words(held: HeldOut | None, run: Run) -> list[str]:
+    look = last_look(run.history)
+    if held is None or look is None:
+        return []
+    lines = [f"held out, never fitted to: {len(held.images) - len(held.watched)} images"]
+    if len(held.watched):
+        lines.append(
+            f"{len(held.watched)} more held-out images watched and could have ended the fit, so they count as seen; "
+            f"two looks in a row at p < {LEVEL / LOOKS:g} end it: "
+            + (f"they ended it after step {run.step} of {run.steps}" if run.stopped else "they did not")
+        )
+    lines.append(f"at the last look, of {SAMPLES} samples: {look_in_words(look)}")
+    return [*lines, "neighbours.png and log.jsonl show or describe training images: leave them out of what you share"]
