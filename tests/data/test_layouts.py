@@ -76,6 +76,7 @@ class Wants:
     alike: bool = False  # images of one kind and size
     colour: bool = True  # grey and colour in one set
     eye_each: bool = False  # one image an eye
+    origins: tuple[str, ...] = ("real", "0a1b")
 
 
 EASY = Wants()
@@ -93,6 +94,7 @@ WANTS = {
         labels=st.sampled_from(amd.CLASSES), unlabelled=False, patients=st.text("AB90", min_size=1, max_size=3),
         unknown=False, modalities=st.sampled_from(["cfp", "oct"]), splits="all",
     ),
+    "dicom": Wants(origins=("0a1b", "made by \\ hand\n日", "x" * 99)),
 }  # fmt: skip
 
 
@@ -110,7 +112,7 @@ def sets(wants: Wants) -> st.SearchStrategy[Manifest]:
         "masks": st.lists(st.sampled_from(wants.masks), unique=True, max_size=2, min_size=int(wants.masked)),
         "a_map": st.booleans(), "boxes": st.lists(BOX, max_size=2).map(tuple), "eye": st.sampled_from(wants.eyes),
         "modality": wants.modalities, "text": st.none() | TEXT, "meta": META, "split": SPLIT,
-        "no_split": st.booleans(), "no_patient": st.booleans(), "origin": st.sampled_from(["real", "0a1b"]),
+        "no_split": st.booleans(), "no_patient": st.booleans(), "origin": st.sampled_from(wants.origins),
         "source": st.none() | st.just("f00d"),
     })  # fmt: skip
     names = st.lists(wants.labels, min_size=3, max_size=3, unique_by=str.casefold)

@@ -93,7 +93,8 @@ def _frames(row: Row) -> _Found:
     facts = read_facts(row.image, PurePath(row.name), key=salt())
     filled = replace(
         row, patient=row.patient or facts.patient, eye=row.eye or facts.eye, modality=row.modality or facts.modality,
-        meta=facts.meta | dict(row.meta),
+        meta=facts.meta | dict(row.meta), origin=facts.origin if row.origin == "real" else row.origin,
+        label=row.label or facts.label, split=row.split or facts.split, text=row.text or facts.text,
     )  # fmt: skip
     if facts.frames <= 1:
         return _Found(rows=(filled,), note="was completed from its DICOM header" if filled != row else "")

@@ -47,7 +47,8 @@ def sample_model(
     recipe = _recipe(source, label_N, seed=seed)
     if not _made_already(out, recipe):
         _write(out, recipe, source, label_N, seed=seed, device=device, progress=progress)
-    return {"set": str(out), "digest": recipe.digest, **recipe.facts}
+    said = {name: value for name, value in recipe.facts.items() if name != "generator"}
+    return {"set": str(out), "digest": recipe.digest, **said}
 
 
 def labels(source: Artefact, n: int, *, label: str | None) -> IntArray:
@@ -75,7 +76,7 @@ def _recipe(source: Artefact, label_N: IntArray, *, seed: int) -> Recipe:
     counts = np.bincount(label_N, minlength=len(source.facts["classes"])).tolist()
     facts = {
         "images": len(label_N), "counts": dict(zip(source.facts["classes"], counts, strict=True)), "seed": seed,
-        "method": source.facts["method"],
+        "method": source.facts["method"], "generator": dict(source.facts),
     }  # fmt: skip
     return Recipe(kind="set", facts=facts, parents={"generator": source.digest})
 

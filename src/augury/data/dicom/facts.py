@@ -1,7 +1,8 @@
 """What a DICOM header says about an image, its identifiers hashed as they enter: nothing here names anyone.
 
-Kept: modality, laterality, sex, age (in years, "90+" above 89), the scanner's make, whether text is burned in. Hashed
-with the project's salt: patient, study, series, institution. Everything else stays in the file.
+Kept: modality, laterality, sex, age (in years, "90+" above 89), the scanner's make, whether text is burned in, whether
+the image says that it is synthetic. Hashed with the project's salt: patient, study, series, institution. Everything
+else stays in the file. What Augury wrote itself (`dicom.own`) comes in as it went out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from augury.data.bounded import Bounded
 from augury.data.dicom.codecs import frames_of
 from augury.data.dicom.header import elements, in_our_words, with_pixels
 from augury.data.dicom.known import Facts
+from augury.data.dicom.own import origin, recorded
 from augury.data.picture import UnreadableImage
 from augury.data.salt import hashed
 
@@ -88,9 +90,11 @@ def _facts(dataset: Dataset, name: str, *, frames: int, key: bytes) -> Facts:
     elif side:
         meta["laterality"] = {"L": "left", "R": "right", "B": "both"}.get(side, side[:8])
     study = _hashed(dataset, "study", "StudyInstanceUID", key=key)
+    own = recorded(dataset)
     return Facts(
-        frames=frames, patient=_hashed(dataset, "patient", "PatientID", key=key), study=study, eye=eye,
-        modality=modality or None, meta=meta, name=name,
+        frames=frames, patient=_hashed(dataset, "patient", "PatientID", key=key), study=study, eye=eye, name=name,
+        modality=own.get("modality") if own else modality or None, meta={} if own else meta, origin=origin(dataset),
+        label=own.get("class"), split=own.get("split"), text=own.get("text"),
     )  # fmt: skip
 
 

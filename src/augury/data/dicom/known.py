@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+SYNTHETIC = "synthetic"  # the origin of an image that says that it is synthetic, and not what drew it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
@@ -17,3 +19,7 @@ class Facts:
     modality: str | None = None
     meta: dict[str, str] = field(default_factory=dict)
     name: str = ""  # the relative path, every part that holds an identifier replaced by a hash
+    origin: str = "real"
+    label: str | None = None  # this and what follows: only of files that Augury wrote
+    split: str | None = None
+    text: str | None = None

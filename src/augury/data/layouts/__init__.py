@@ -7,6 +7,7 @@ JSON of a certain content, and at last any folder with images below it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,8 @@ LAYOUTS: dict[str, Layout] = {
         says="a tree of DICOM files",
         recognises=dicom_tree.recognises,
         listing=dicom_tree.list_tree,
+        write=dicom_tree.write,
+        keeps=dicom_tree.KEEPS,
     ),
     "nifti": Layout(
         says="a folder of NIfTI volumes",
@@ -153,13 +156,21 @@ def list_path(path: Path, *, layout: str | None = None) -> Listing:
     return replace(listing, notes=(f"layout {found} ({how}): {LAYOUTS[found].says}", *listing.notes, *_alike(listing)))
 
 
-def write(source: Manifest, folder: str | Path, *, layout: str = "manifest", keep_rows: bool = False) -> Written:
+def write(
+    source: Manifest,
+    folder: str | Path,
+    *,
+    layout: str = "manifest",
+    keep_rows: bool = False,
+    finish: Callable[[Path], None] | None = None,
+) -> Written:
     """Write a set into a new or empty folder, complete or absent, such that it comes in again as the same set.
 
-    Pixels are written anew as PNG, 8 or 16 bits, under neutral names: neither the names of the source's files nor what
-    those say about themselves go out. `keep_rows` also writes the rows' names, where the layout can hold them: they
-    may be the source's file names. What the layout cannot hold at all is named in `notes`. UserError where the folder
-    is not empty, or where the set has no place in the layout.
+    Pixels are written anew under neutral names, as PNG of 8 or 16 bits (npz and DICOM where that is the layout):
+    neither the names of the source's files nor what those say about themselves go out. `keep_rows` also writes the
+    rows' names, where the layout can hold them: they may be the source's file names. What the layout cannot hold at all
+    is named in `notes`. `finish` is called with the filled folder before it appears under its name. UserError where the
+    folder is not empty, or where the set has no place in the layout.
     """
     target = Path(folder).expanduser().absolute()
     _expect_known(layout)
@@ -170,6 +181,8 @@ def write(source: Manifest, folder: str | Path, *, layout: str = "manifest", kee
     _expect_held(rows, layout)
     with atomic_folder(target) as beside:
         notes = one.write(rows, beside)
+        if finish is not None:
+            finish(beside)
     return Written(folder=target, layout=layout, notes=(*_dropped(rows, one), *notes))
 
 

@@ -3,7 +3,7 @@
 Patient, study, series and institution are hashed with the project's salt (`data.salt`) as they enter. A row is named by
 its path, every part of which that holds an identifier of its header (a patient folder, a file named by its UID) is
 replaced by a hash; of a file whose header cannot be read only parts such as "IM0001" are kept. The path itself stays in
-`Row.image`, from which the pixels are read, and nowhere else.
+`Row.image`, from which the pixels are read, and nowhere else. Written are synthetic images alone (`dicom.writing`).
 
 What the headers say is kept in the cache, in the order of the files and without their names, so that a second look
 at the same tree opens none of them.
@@ -12,18 +12,21 @@ at the same tree opens none of them.
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path, PurePath
+from typing import Any
 
 from augury.data import readers
 from augury.data.bounded import Bounded
 from augury.data.cache import cache_folder, write_atomically
 from augury.data.dicom.known import Facts
 from augury.data.in_order import map_in_order
+from augury.data.layouts import writing
 from augury.data.layouts.beside import NAME, files_below, has_class_folders, labels_beside, visible
 from augury.data.listing import Listing, Row
 from augury.data.members import frame_rows
@@ -31,7 +34,8 @@ from augury.data.salt import hashed, salt, whence
 from augury.data.sample import Unreadable, digest_of
 from augury.errors import UserError
 
-REVISION = 1  # raised when other facts are kept
+REVISION = 2  # raised when other facts are kept
+KEEPS = frozenset({"label", "eye", "modality", "text", "split", "origin"})
 _FIRST = 50  # files that are looked at to recognise a tree
 BURNED_IN = "say that text is burned into their pixels: look whether it names someone, or gives the label away"
 
@@ -65,6 +69,36 @@ def list_tree(path: Path) -> Listing:
     )  # fmt: skip
 
 
+def write(rows: Sequence[Row], folder: Path) -> list[str]:
+    """images/IM000000.dcm and so on; UserError for a row that is not synthetic: no header of ours is true of it."""
+    real = sum(row.origin == "real" for row in rows)
+    if real:
+        raise UserError(
+            f"{real} of {len(rows)} images are real; the layout dicom is written for synthetic images alone, as it "
+            "says of each that no patient is shown: leave them out, or choose the layout manifest"
+        )
+    from augury.data.dicom.writing import encode, places
+
+    digests = list(map_in_order(_digest, rows))
+    (folder / "images").mkdir()
+    jobs = list(zip(range(len(rows)), rows, places(rows, digests), strict=True))
+
+    def put(job: tuple[int, Row, Any]) -> None:
+        number, row, place = job
+        (folder / "images" / f"IM{number:06d}.dcm").write_bytes(encode(writing.pixels_of(row), row, place))
+
+    for _ in map_in_order(put, jobs):
+        pass
+    unlabelled = sum(row.label is None for row in rows)
+    said = "the class of an image stands in its Image Comments (0020,4000)"
+    return [said] if unlabelled < len(rows) else []
+
+
+def _digest(row: Row) -> str:
+    pixels = writing.pixels_of(row)
+    return f"{pixels.shape} {pixels.dtype} {hashlib.sha256(pixels.tobytes()).hexdigest()}"
+
+
 def _is_dicom(path: Path) -> bool:
     try:
         with Bounded(path) as file:
@@ -75,7 +109,7 @@ def _is_dicom(path: Path) -> bool:
 
 def _name(folder: Path, images: Sequence[tuple[PurePath, Facts]], *, key: bytes) -> str:
     """The folder's, unless it is that of a single patient, who may have lent it the name."""
-    alone = len({one.patient for _, one in images}) == 1
+    alone = len({one.patient for _, one in images}) == 1 and images[0][1].origin == "real"
     return f"dicom {hashed('name', folder.name, key=key)[:10]}" if alone else folder.name
 
 
@@ -116,11 +150,11 @@ def _rows(folder: Path, images: Sequence[tuple[PurePath, Facts]], *, key: bytes)
     for name, one in images:
         top = one.name.split("/")[0]
         folder_label = top if classes and not top.startswith("~") else None
-        label = given.get(name.as_posix()) or by_patient.get(one.patient or "") or folder_label
+        label = given.get(name.as_posix()) or by_patient.get(one.patient or "") or one.label or folder_label
         row = Row(
             name=one.name, image=folder / name, label=label or None,
             patient=patients[name] or f"file {hashed('file', name.as_posix(), key=key)}",
-            eye=one.eye, modality=one.modality, meta=one.meta,
+            eye=one.eye, modality=one.modality, meta=one.meta, origin=one.origin, split=one.split, text=one.text,
         )  # fmt: skip
         rows += frame_rows(row, one.frames)
     return _unique(rows)
@@ -149,11 +183,13 @@ def _notes(images: Sequence[Facts], rows: Sequence[Row]) -> list[str]:
         notes.append(f"{hidden} rows have paths that hold identifiers; these parts of their names were hashed")
     if burned := sum(one.meta.get("burned_in_annotation") == "yes" for one in images):
         notes.append(f"{burned} files {BURNED_IN}")
+    if drawn := sum(one.origin != "real" for one in images):
+        notes.append(f"{drawn} files say that they are synthetic (0008,001C): they count as drawn, not as real")
     if many := sum(one.frames > 1 for one in images):
         notes.append(f"{many} files hold several frames, each a row of its own")
     unlabelled = sum(row.label is None for row in rows)
     notes.append(
-        f"labels from the uppermost folders or {NAME}; {unlabelled} of {len(rows)} images have none"
+        f"labels from the uppermost folders, {NAME} or our own comments; {unlabelled} of {len(rows)} images have none"
         if unlabelled < len(rows)
         else f"no labels: the uppermost folders are not classes, and there is no {NAME} that fits"
     )

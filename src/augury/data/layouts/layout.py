@@ -8,6 +8,9 @@ from pathlib import Path
 
 from augury.data.listing import Listing, Row
 
+# What an export or an audit puts beside the files of a set: a layout that looks at all files passes these over.
+BESIDE = frozenset({"card.md", "croissant.json", "audit"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:

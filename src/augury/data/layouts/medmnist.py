@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from augury.data import medmnist
 from augury.data.inside import LEADS_OUT, Inside
 from augury.data.layouts import writing
+from augury.data.layouts.layout import BESIDE
 from augury.data.listing import Listing, Row
 from augury.errors import UserError
 
@@ -24,7 +25,7 @@ FILE = "set.npz"
 
 
 def recognises(path: Path) -> bool:
-    """An .npz, or a folder that holds one and nothing else."""
+    """An .npz, or a folder that holds one and nothing else but an export's or an audit's own files."""
     return _file(path) is not None
 
 
@@ -85,5 +86,6 @@ def _unlike(which: str) -> UserError:
 def _file(path: Path) -> Path | None:
     if path.is_file():
         return path if path.suffix.lower() == ".npz" else None
-    seen = [one for one in path.iterdir() if not one.name.startswith(".")] if path.is_dir() else []
+    listed = path.iterdir() if path.is_dir() else ()
+    seen = [one for one in listed if not one.name.startswith(".") and one.name not in BESIDE]
     return seen[0] if len(seen) == 1 and seen[0].suffix.lower() == ".npz" and seen[0].is_file() else None
