@@ -1,13 +1,18 @@
-"""KID and shifts against slow references and closed forms."""
+"""KID and Frechet distance against the double sum, torch-fidelity and closed forms."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_kid import kid_features_to_metric
 
-from augury.metrics.fidelity import image_statistics, kid, shift, shifts, squared_mmd
+from augury.metrics.fidelity import kernel_sums, kid, kid_estimate, squared_mmd
+from augury.metrics.frechet import frechet
+from augury.metrics.jackknife import blocks
 
 
 def slow_mmd(x_ND: np.ndarray, y_MD: np.ndarray) -> float:
@@ -45,28 +50,81 @@ def test_kid_refuses_what_it_cannot_compare(x: tuple[int, ...], y: tuple[int, ..
         kid(np.zeros(x), np.zeros(y), seed=0)
 
 
-def test_shift_of_a_moved_sample_is_the_move() -> None:
+@pytest.mark.parametrize(("n", "d", "move", "offset"), [
+    (250, 64, 0.0, 0.0), (300, 64, 0.2, 0.0), (1000, 512, 0.05, 0.0), (1000, 512, 0.0, 3.0), (700, 32, 0.1, 30.0),
+])  # fmt: skip
+def test_kid_is_torch_fidelitys(n: int, d: int, move: float, offset: float) -> None:
+    """Of one subset that is the whole set, whose order does not matter; theirs in float64."""
+    rng = np.random.default_rng(n)
+    real, synthetic = ((np.abs(rng.normal(size=(n, d)) + by) + offset).astype(np.float32) for by in (0.0, move))
+    theirs = kid_features_to_metric(
+        torch.tensor(real, dtype=torch.float64), torch.tensor(synthetic, dtype=torch.float64),
+        kid_subsets=1, kid_subset_size=n, verbose=False,
+    )["kernel_inception_distance_mean"]  # fmt: skip
+    assert squared_mmd(real, synthetic) == pytest.approx(theirs, rel=1e-4)
+    assert kid(real, synthetic, subsets=2, subset_size=n, seed=0).value == pytest.approx(theirs, rel=1e-4)
+
+
+def test_block_sums_give_the_value_without_each_block() -> None:
     rng = np.random.default_rng(0)
-    real_N = rng.normal(size=2000)
-    moved = shift(real_N, real_N + 0.5)
-    assert moved.wasserstein == pytest.approx(0.5 / real_N.std())
-    assert shift(real_N, real_N).ks == 0.0
-    assert moved.p < 1e-6
+    real, synthetic = rng.normal(size=(230, 6)), rng.normal(size=(310, 6)) + 0.2
+    block_n, block_m = blocks(rng.integers(0, 60, 230), seed=0), blocks(np.arange(310), count=7, seed=0)
+    sums = kernel_sums(real, synthetic, block_x_N=block_n, block_y_M=block_m)
+    assert sums.value == pytest.approx(squared_mmd(real, synthetic), rel=1e-6)
+    for b, value in enumerate(sums.without_x()):
+        assert value == pytest.approx(squared_mmd(real[block_n != b], synthetic), rel=1e-5)
+    for b, value in enumerate(sums.without_y()):
+        assert value == pytest.approx(squared_mmd(real, synthetic[block_m != b]), rel=1e-5)
+    found = kid_estimate(real, synthetic, block_x_N=block_n, block_y_M=block_m, n=60)
+    assert found.low < sums.value == found.value < found.high
 
 
-def test_statistics_ignore_the_background() -> None:
-    image = np.full((1, 1, 16, 16), -1.0)
-    image[0, 0, 4:12, 4:12] = 0.5
-    found = image_statistics(image)
-    assert found["mean"][0] == pytest.approx(0.5)
-    assert found["sd"][0] == pytest.approx(0.0)
-    assert found["entropy"][0] == pytest.approx(0.0)
-    assert image_statistics(np.full((1, 1, 8, 8), -1.0))["mean"][0] == -1.0
-
-
-def test_shifts_see_blur() -> None:
+def test_kid_of_known_sets() -> None:
     rng = np.random.default_rng(0)
-    real, other = rng.uniform(-1, 1, (40, 1, 16, 16)), rng.uniform(-1, 1, (40, 1, 16, 16))
-    blurred = (other + np.roll(other, 1, 3) + np.roll(other, 1, 2)) / 3
-    assert shifts(real, blurred)["gradient"].ks == 1.0
-    assert shifts(real, other)["gradient"].ks < 0.5
+    real = rng.normal(size=(400, 8))
+    block = blocks(np.arange(400), seed=0)
+
+    def found(synthetic: np.ndarray) -> tuple[float, float]:
+        estimate = kid_estimate(real, synthetic, block_x_N=block, block_y_M=block, n=400)
+        return estimate.low, estimate.high
+
+    assert found(rng.normal(size=(400, 8)))[0] < 0 < found(rng.normal(size=(400, 8)))[1]
+    assert found(rng.normal(size=(400, 8)) + 0.5)[0] > 0
+    assert found(np.repeat(real[:1], 400, axis=0))[0] > 0
+    assert found(real + 100)[0] > 1000
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(3, 30), st.integers(3, 30), st.integers(1, 6), st.integers(0, 99))
+def test_kid_does_not_know_the_order_nor_which_set_is_which(n: int, m: int, d: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d))
+    value = squared_mmd(x, y)
+    assert squared_mmd(x[rng.permutation(n)], y[rng.permutation(m)]) == pytest.approx(value, abs=1e-9)
+    assert squared_mmd(y, x) == pytest.approx(value, abs=1e-9)
+
+
+@pytest.mark.parametrize("move", [0.0, 0.3])
+def test_frechet_is_torch_fidelitys(move: float) -> None:
+    rng = np.random.default_rng(0)
+    mix = rng.normal(size=(48, 48))
+    real, synthetic = rng.normal(size=(300, 48)) @ mix, rng.normal(size=(400, 48)) @ mix * 1.1 + move
+    ours, theirs = frechet(real, synthetic), fid_statistics_to_metric(
+        *(fid_features_to_statistics(torch.tensor(x)) for x in (real, synthetic)), verbose=False
+    )["frechet_inception_distance"]  # fmt: skip
+    assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_frechet_of_known_sets() -> None:
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(4000, 3))
+    assert frechet(real, real) == pytest.approx(0.0, abs=1e-9)
+    assert frechet(real, real + np.array([3.0, 0, 4.0])) == pytest.approx(25.0)
+    assert frechet(real, 2 * real) == pytest.approx(np.trace(np.cov(real.T)) + (real.mean(0) ** 2).sum())
+    one = np.repeat(real[:1], 4000, axis=0)  # no variance is left
+    assert frechet(real, one) == pytest.approx(np.trace(np.cov(real.T)) + ((real.mean(0) - real[0]) ** 2).sum())
+
+
+def test_frechet_of_few_images_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"got 2000 and 319 items .* at least 320"):
+        frechet(np.zeros((2000, 64)), np.zeros((319, 64)))

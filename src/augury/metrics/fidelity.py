@@ -1,18 +1,29 @@
-"""How near a set of synthetic images is to real ones: kernel distance and statistics of single images.
+"""How near a set of synthetic images is to real ones: the kernel distance of their features.
 
-Pure functions on arrays. N, M images, D features, C channels, H height, W width.
+Pure functions on arrays. N, M images, D features, B blocks of images.
+
+KID is a small difference of large sums. So the common mean m is taken off the features, x' = x - m, and the kernel
+(c + g)^3 is written as its constant, its linear part (both in float64) and what float32 then may round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy import stats
+from torch import Tensor
+
+from augury.metrics.estimate import Estimate, Unit
+from augury.metrics.jackknife import several
+from augury.metrics.neighbours import check_features, slices
 
 Array = NDArray[np.float64]
+Floats = NDArray[np.floating]
+IntArray = NDArray[np.int64]
+_PRECISE = 1 << 16  # pairs; up to so many float64 costs nothing
+_ROWS, _COLUMNS = 256, 4096  # of one block of the kernel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,107 +37,209 @@ class Kid:
 
 
 def kid(
-    x_ND: NDArray[np.floating],
-    y_MD: NDArray[np.floating],
+    x_ND: Floats,
+    y_MD: Floats,
     *,
     subsets: int = 100,
     subset_size: int | None = None,
     seed: int,
+    device: str = "cpu",
 ) -> Kid:
     """Unbiased squared maximum mean discrepancy with the kernel (x.y / D + 1)^3 (Binkowski 2018, equation 4).
 
     0 in expectation where both sets are draws of one distribution; it may fall below 0. None takes subsets of
-    min(1000, 65 % of the smaller set).
+    min(1000, 65 % of the smaller set). `kid_estimate` gives the whole sets' value with its interval.
 
     Raises:
         ValueError: other than two tables of the same features, or a subset size that the sets do not hold.
     """
-    if x_ND.ndim != 2 or y_MD.ndim != 2 or x_ND.shape[1] != y_MD.shape[1]:
-        raise ValueError(f"got features of shapes {x_ND.shape} and {y_MD.shape}, expected two tables of the same width")
+    check_features(x_ND, y_MD)
     smaller = min(len(x_ND), len(y_MD))
     size = min(1000, int(0.65 * smaller)) if subset_size is None else subset_size
     if not 2 <= size <= smaller:
         raise ValueError(f"got subsets of {size}, expected at least 2 and at most {smaller}, the smaller set")
-    rng = np.random.default_rng(seed)
-    values = [
-        squared_mmd(x_ND[rng.permutation(len(x_ND))[:size]], y_MD[rng.permutation(len(y_MD))[:size]])
-        for _ in range(subsets)
-    ]
+    rng, values = np.random.default_rng(seed), []
+    x, y = _features(x_ND, y_MD, device=device, precise=size**2 <= _PRECISE)
+    one_N = np.zeros(size, dtype=np.int64)
+    for _ in range(subsets):
+        drawn_x, drawn_y = x.rows(rng.permutation(len(x_ND))[:size]), y.rows(rng.permutation(len(y_MD))[:size])
+        values.append(_sums(drawn_x, drawn_y, block_x_N=one_N, block_y_M=one_N).value)
     return Kid(value=float(np.mean(values)), sd=float(np.std(values)), subsets=subsets, subset_size=size)
 
 
-def squared_mmd(x_ND: NDArray[np.floating], y_MD: NDArray[np.floating]) -> float:
-    """The unbiased estimate of MMD^2 (Gretton 2012, equation 3) with the cubic kernel of `kid`."""
-    n, m = len(x_ND), len(y_MD)
-    within_x, within_y, between = _kernel(x_ND, x_ND), _kernel(y_MD, y_MD), _kernel(x_ND, y_MD)
-    return float(
-        (within_x.sum() - np.trace(within_x)) / (n * (n - 1))
-        + (within_y.sum() - np.trace(within_y)) / (m * (m - 1))
-        - 2 * between.mean()
-    )
+def squared_mmd(x_ND: Floats, y_MD: Floats, *, device: str = "cpu") -> float:
+    """The unbiased estimate of MMD^2 (Gretton 2012, equation 3) with the cubic kernel of `kid`, of the whole sets."""
+    return kernel_sums(x_ND, y_MD, device=device).value
 
 
-def _kernel(x_ND: NDArray[np.floating], y_MD: NDArray[np.floating]) -> Array:
-    product_NM: Array = x_ND.astype(np.float64) @ y_MD.astype(np.float64).T
-    kernel_NM: Array = (product_NM / x_ND.shape[1] + 1.0) ** 3
-    return kernel_NM
+def kid_estimate(
+    x_ND: Floats,
+    y_MD: Floats,
+    *,
+    block_x_N: IntArray,
+    block_y_M: IntArray,
+    n: int,
+    unit: Unit = "group",
+    level: float = 0.95,
+    device: str = "cpu",
+) -> Estimate:
+    """`squared_mmd` of the whole sets with its interval: the jackknife over blocks of either, from one pass.
 
-
-def image_statistics(image_NCHW: NDArray[np.floating], *, background: float = -1.0) -> dict[str, Array]:
-    """Statistics of each image's foreground (pixels above `background` by 2 % of the range [-1, 1]), value_N each.
-
-    mean, sd, skew, p1, p99, entropy (bits, 64 bins), gradient (mean absolute difference of neighbours, all pixels).
-    An image without foreground counts whole.
+    n is the number of units behind it. ValueError where a set has a single block or features do not fit.
     """
-    if image_NCHW.ndim != 4:
-        raise ValueError(f"got an array of shape {image_NCHW.shape}, expected N x C x H x W")
-    grey_NHW = image_NCHW.astype(np.float64).mean(1)
-    rows = [_statistics(grey_HW, background + 0.04) for grey_HW in grey_NHW]
-    table = {name: np.array([row[name] for row in rows]) for name in _STATISTICS}
-    down_N = np.abs(np.diff(grey_NHW, axis=1)).mean((1, 2))
-    across_N = np.abs(np.diff(grey_NHW, axis=2)).mean((1, 2))
-    return {**table, "gradient": (down_N + across_N) / 2}
-
-
-_STATISTICS: Mapping[str, Callable[[Array], float]] = {
-    "mean": lambda x: float(x.mean()),
-    "sd": lambda x: float(x.std()),
-    "skew": lambda x: float(((x - x.mean()) ** 3).mean() / max(x.std() ** 3, 1e-12)),
-    "p1": lambda x: float(np.percentile(x, 1)),
-    "p99": lambda x: float(np.percentile(x, 99)),
-    "entropy": lambda x: float(stats.entropy(np.histogram(x, 64, (-1.0, 1.0))[0], base=2)),
-}
-
-
-def _statistics(grey_HW: Array, threshold: float) -> dict[str, float]:
-    clipped_HW = grey_HW.clip(-1.0, 1.0)
-    inside = clipped_HW[clipped_HW > threshold]
-    pixels = inside if inside.size else clipped_HW.ravel()
-    return {name: compute(pixels) for name, compute in _STATISTICS.items()}
+    sums = kernel_sums(x_ND, y_MD, block_x_N=block_x_N, block_y_M=block_y_M, device=device)
+    return several(sums.value, [sums.without_x(), sums.without_y()], n=n, unit=unit, level=level)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shift:
-    """How far two samples of one statistic lie apart."""
+class KernelSums:
+    """Sums of the kernel over pairs of blocks, an image with itself left out: all that leaving blocks out needs."""
 
-    ks: float  # the largest difference of the two distribution functions, 0 to 1
-    p: float  # of the two-sample Kolmogorov-Smirnov test
-    wasserstein: float  # in units of the real standard deviation
+    xx_BB: Array
+    yy_BB: Array
+    xy_BB: Array
+    size_x_B: IntArray
+    size_y_B: IntArray
+
+    @property
+    def value(self) -> float:
+        """The unbiased MMD^2 of the whole sets."""
+        return _mmd(self.xx_BB.sum(), self.yy_BB.sum(), self.xy_BB.sum(), self.size_x_B.sum(), self.size_y_B.sum())
+
+    def without_x(self) -> list[float]:
+        """The value without each block of x."""
+        left_B = self.xx_BB.sum() - 2 * self.xx_BB.sum(1) + self.xx_BB.diagonal()
+        cross_B, count = self.xy_BB.sum() - self.xy_BB.sum(1), self.size_x_B.sum()
+        return [
+            _mmd(left, self.yy_BB.sum(), cross, count - size, self.size_y_B.sum())
+            for left, cross, size in zip(left_B, cross_B, self.size_x_B, strict=True)
+        ]
+
+    def without_y(self) -> list[float]:
+        """The value without each block of y."""
+        swapped = KernelSums(
+            xx_BB=self.yy_BB, yy_BB=self.xx_BB, xy_BB=self.xy_BB.T, size_x_B=self.size_y_B, size_y_B=self.size_x_B
+        )
+        return swapped.without_x()
 
 
-def shift(real_N: NDArray[np.floating], synthetic_M: NDArray[np.floating]) -> Shift:
-    """Kolmogorov-Smirnov D and Wasserstein-1 of two samples; give one value per patient, or p means nothing.
-
-    >>> shift(np.array([0.0, 1.0]), np.array([2.0, 3.0]))
-    Shift(ks=1.0, p=0.333..., wasserstein=4.0)
-    """
-    test = stats.ks_2samp(real_N, synthetic_M)
-    spread = max(float(np.std(real_N)), 1e-12)
-    distance = float(stats.wasserstein_distance(real_N, synthetic_M))
-    return Shift(ks=float(test.statistic), p=float(test.pvalue), wasserstein=distance / spread)
+def _mmd(xx: float, yy: float, xy: float, n: int, m: int) -> float:
+    if min(n, m) < 2:
+        raise ValueError(f"got {n} and {m} items, expected two of each set at least")
+    return float(xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m))
 
 
-def shifts(real_NCHW: NDArray[np.floating], synthetic_MCHW: NDArray[np.floating]) -> dict[str, Shift]:
-    """`shift` of every statistic of `image_statistics`."""
-    real, synthetic = image_statistics(real_NCHW), image_statistics(synthetic_MCHW)
-    return {name: shift(real[name], synthetic[name]) for name in real}
+def kernel_sums(
+    x_ND: Floats,
+    y_MD: Floats,
+    *,
+    block_x_N: IntArray | None = None,
+    block_y_M: IntArray | None = None,
+    device: str = "cpu",
+) -> KernelSums:
+    """Sums of the kernel of `kid` by blocks (0, 1, ... as `jackknife.blocks` gives them; None: one block)."""
+    check_features(x_ND, y_MD)
+    precise = len(x_ND) * len(y_MD) <= _PRECISE
+    x, y = _features(x_ND, y_MD, device=device, precise=precise)
+    return _sums(
+        x, y,
+        block_x_N=np.zeros(len(x_ND), dtype=np.int64) if block_x_N is None else block_x_N,
+        block_y_M=np.zeros(len(y_MD), dtype=np.int64) if block_y_M is None else block_y_M,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Features:
+    """Of one set z = x' / sqrt(D) and u = m.x' / D, and of both c = m.m / D + 1: x.y / D + 1 = c + (z.z + u + u)."""
+
+    z_ND: Tensor
+    u_N: Array
+    c: float
+
+    def rows(self, index_n: IntArray) -> _Features:
+        return _Features(self.z_ND[torch.from_numpy(index_n).to(self.z_ND.device)], self.u_N[index_n], self.c)
+
+    def curved(self, other: _Features) -> Tensor:
+        """(c + g)^3 less its constant and linear part, g^2 (3 c + g), for all pairs with the other set."""
+        u_n, u_m = (self.z_ND.new_tensor(one.u_N) for one in (self, other))
+        g_nm = torch.addmm(u_m, self.z_ND, other.z_ND.T).add_(u_n[:, None])
+        return (g_nm + 3 * self.c).mul_(g_nm).mul_(g_nm)
+
+    def straight(self, other: _Features, block_N: IntArray, other_M: IntArray) -> Array:
+        """Sums of c^3 + 3 c^2 g over pairs of blocks, in float64 from sums over single images."""
+        size_B, u_B, z_BD = self._totals(block_N)
+        size_C, u_C, z_CD = other._totals(other_M)
+        gap_BC = np.outer(u_B, size_C) + np.outer(size_B, u_C) + z_BD @ z_CD.T
+        sum_BC: Array = self.c**3 * np.outer(size_B, size_C) + 3 * self.c**2 * gap_BC
+        return sum_BC
+
+    def _totals(self, block_N: IntArray) -> tuple[Array, Array, Array]:
+        z_BD = np.stack([
+            self.z_ND[torch.from_numpy(block_N == b).to(self.z_ND.device)].sum(0, dtype=torch.float64).cpu().numpy()
+            for b in range(int(block_N.max()) + 1)
+        ])  # fmt: skip
+        size_B, u_B = np.bincount(block_N), np.bincount(block_N, weights=self.u_N)
+        return size_B.astype(np.float64), u_B.astype(np.float64), z_BD
+
+    def own(self) -> Array:
+        """What an image's pair with itself adds, straight and curved: k(x, x)_N."""
+        g_N = (self.z_ND.double() ** 2).sum(1).cpu().numpy() + 2 * self.u_N
+        own_N: Array = (self.c + g_N) ** 3
+        return own_N
+
+
+def _features(x_ND: Floats, y_MD: Floats, *, device: str, precise: bool) -> tuple[_Features, _Features]:
+    width = x_ND.shape[1]
+    mean_D = (x_ND.mean(0, dtype=np.float64) + y_MD.mean(0, dtype=np.float64)) / 2
+    inexact = device != "cpu" and torch.get_float32_matmul_precision() != "highest"
+    kind, c = np.float64 if precise or inexact else np.float32, float(mean_D @ mean_D / width + 1)
+    made = []
+    for table_ND in (x_ND, y_MD):
+        z_ND, u_N = np.empty(table_ND.shape, dtype=kind), np.empty(len(table_ND))
+        for rows in slices(len(table_ND), _COLUMNS):
+            centred_nD = table_ND[rows] - mean_D
+            z_ND[rows], u_N[rows] = centred_nD / np.sqrt(width), centred_nD @ mean_D / width
+        made.append(_Features(torch.from_numpy(z_ND).to(device), u_N, c))
+    return made[0], made[1]
+
+
+def _sums(x: _Features, y: _Features, *, block_x_N: IntArray, block_y_M: IntArray) -> KernelSums:
+    xy_BB = x.straight(y, block_x_N, block_y_M)
+    for block, rows in _runs(block_x_N):
+        part_x = x.rows(rows)
+        for columns in slices(len(block_y_M), _COLUMNS):
+            part_y = y.rows(np.arange(columns.start, columns.stop))
+            xy_BB[block] += _by_block(part_x.curved(part_y), block_y_M[columns], count=xy_BB.shape[1])
+    return KernelSums(
+        xx_BB=_within(x, block_x_N), yy_BB=_within(y, block_y_M), xy_BB=xy_BB,
+        size_x_B=np.bincount(block_x_N), size_y_B=np.bincount(block_y_M),
+    )  # fmt: skip
+
+
+def _within(x: _Features, block_N: IntArray) -> Array:
+    """Sums over pairs of different images of one set: every pair is computed once and counted both ways."""
+    sum_BB = x.straight(x, block_N, block_N) - np.diag(np.bincount(block_N, weights=x.own()))
+    runs = _runs(block_N)
+    order_N, start = np.concatenate([rows for _, rows in runs]), 0
+    for block, rows in runs:
+        start += len(rows)
+        part = x.rows(rows)
+        sum_BB[block, block] += float(part.curved(part).sum(0).double().sum())
+        for columns in slices(len(order_N) - start, _COLUMNS):
+            other = order_N[start:][columns]
+            sum_B = _by_block(part.curved(x.rows(other)), block_N[other], count=len(sum_BB))
+            sum_BB[block] += sum_B
+            sum_BB[:, block] += sum_B
+    return sum_BB
+
+
+def _by_block(value_nm: Tensor, block_m: IntArray, *, count: int) -> Array:
+    """Column sums, added up by the columns' block: float32 only over a column's rows."""
+    sum_B: Array = np.bincount(block_m, value_nm.sum(0).double().cpu().numpy(), count).astype(np.float64)
+    return sum_B
+
+
+def _runs(block_N: IntArray) -> list[tuple[int, IntArray]]:
+    """Each block's rows, at most `_ROWS` at a time."""
+    rows_of = [(int(block), np.flatnonzero(block_N == block)) for block in np.unique(block_N)]
+    return [(block, rows[part]) for block, rows in rows_of for part in slices(len(rows), _ROWS)]
