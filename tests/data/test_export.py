@@ -90,11 +90,40 @@ def test_an_export_comes_in_again_as_the_same_set(layout: str, kind: str, tmp_pa
     assert not back.unreadable
     kept = LAYOUTS[layout].keeps - {"name", "patient", "source", "meta"}
     assert facts(back, kept) == facts(given, kept)
+    assert {sample.origin for sample in back} == {DREW}
     assert (done.folder / "card.md").read_text() == "the card\n"
     for path in done.folder.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
         assert not [s for s in SECRETS if s.encode() in content or s in str(path.relative_to(tmp_path))], path
     assert not [secret for secret in SECRETS for note in done.notes if secret in note]
+
+
+@pytest.mark.parametrize("layout", ["class_folders", "medmnist", "nnunet", "mmc_amd"])
+def test_only_the_files_themselves_count_as_synthetic(layout: str, tmp_path: Path) -> None:
+    folder = export(a_set(tmp_path / "in"), tmp_path / "out", layout=layout, card="", about=ABOUT).folder
+    again = tmp_path / "moved"
+    folder.rename(again)
+    assert {sample.origin for sample in load(again, no_patients=True)} == {DREW}
+    first = load(again, no_patients=True)[0]
+    if first.image.suffix == ".npz":
+        with np.load(first.image) as arrays:
+            np.savez(first.image, **arrays)
+    else:
+        png.write(np.zeros((24, 20), np.uint8), first.image)
+    back = load(again, no_patients=True)
+    real = [sample.row for sample in back if sample.origin == "real"]
+    assert real == ([sample.row for sample in back] if layout == "medmnist" else [first.row])
+    assert f"{len(real)} files are not those" in " ".join(back.notes)
+    (again / "croissant.json").unlink()
+    assert {sample.origin for sample in load(again, no_patients=True)} == {"real"}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"recordSet": 3}', '{"recordSet": [{"data": [{"records/path": 1}]}]}',
+                                  '{"recordSet": [{"data": [[]]}], "distribution": {}}'])  # fmt: skip
+def test_metadata_of_others_say_nothing(text: str, tmp_path: Path) -> None:
+    folder = export(a_set(tmp_path / "in"), tmp_path / "out", layout="class_folders", card="", about=ABOUT).folder
+    (folder / "croissant.json").write_text(text)
+    assert {sample.origin for sample in load(folder, no_patients=True)} == {"real"}
 
 
 @pytest.mark.parametrize("layout", ["manifest", "monai", "imagefolder", "coco", "dicom"])

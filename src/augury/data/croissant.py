@@ -66,7 +66,7 @@ def describe(listing: Listing, folder: Path, about: About) -> str:
     images = {row.image for row in rows}
     masks = {path for row in rows for path in row.masks.values()}
     others = [path for path in files if path.suffix not in _SHOWN | {".dcm"} or path not in images | masks]
-    sha_of = dict(zip(files, map_in_order(_sha256, files), strict=True))
+    sha_of = dict(zip(files, map_in_order(sha256_of, files), strict=True))
     sets = list(_file_sets(images, masks, folder))
     whole = bool(sets) and _are_images_alone(images, files, sets[0]["includes"])
     facts = {
@@ -195,6 +195,7 @@ def _plain_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "synthetic-set"
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from augury.data import croissant
 from augury.data.croissant import About
+from augury.data.dicom.known import SYNTHETIC
 from augury.data.layouts import LAYOUTS, list_path, write
 from augury.data.listing import Listing
 from augury.data.sample import Manifest, Sample
@@ -42,6 +43,7 @@ def export(manifest: Manifest, folder: str | Path, *, layout: str, card: str, ab
     def finish(beside: Path) -> None:
         listing = list_path(beside, layout=layout)
         _expect_the_same(listing, neutral)
+        listing = _drawn(listing, neutral)
         (beside / CARD).write_text(card, encoding="utf-8")
         (beside / croissant.FILE).write_text(croissant.describe(listing, beside, about), encoding="utf-8")
 
@@ -66,6 +68,8 @@ def neutralised(manifest: Manifest, *, layout: str) -> tuple[Manifest, list[str]
     needs_split = "split" in LAYOUTS[layout].needs and all(sample.split is None for sample in manifest)
     samples = tuple(_neutral(sample, numbers, split="train" if needs_split else sample.split) for sample in manifest)
     notes = _notes(manifest, renamed=len(numbers))
+    if "origin" not in LAYOUTS[layout].keeps:
+        notes.append(f"what drew the images stands in {croissant.FILE}, from which it comes in again")
     if needs_split:
         notes.append("no image has a split, which the layout needs: all stand in train")
     return replace(manifest, samples=samples), notes
@@ -89,6 +93,13 @@ def _notes(manifest: Manifest, *, renamed: int) -> list[str]:
     if columns:
         notes.append(f"not written, as they may say anything: the columns {', '.join(map(repr, sorted(columns)))}")
     return notes
+
+
+def _drawn(listing: Listing, manifest: Manifest) -> Listing:
+    """With who drew the images, where the layout cannot say it: the one that drew them all, or only that one did."""
+    origins = {sample.origin for sample in manifest}
+    who = origins.pop() if len(origins) == 1 else SYNTHETIC
+    return replace(listing, rows=tuple(replace(r, origin=who) if r.origin == "real" else r for r in listing.rows))
 
 
 def _expect_the_same(listing: Listing, manifest: Manifest) -> None:

@@ -9,6 +9,7 @@ files, and no two sets share one. H height, W width.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import uuid
@@ -114,7 +115,7 @@ def _say_what(dataset: Dataset, row: Row, place: Place) -> None:
 
 def _say_who_made_it(dataset: Dataset, row: Row) -> None:
     """General Equipment (C.7.5.1), and the generator as the equipment that synthesized the image (C.12.1, note 2)."""
-    augury = f"augury {version('augury')}"
+    augury = _software()
     dataset.Manufacturer, dataset.ManufacturerModelName, dataset.SoftwareVersions = MAKER, "generative model", augury
     dataset.SecondaryCaptureDeviceManufacturer = MAKER
     dataset.SecondaryCaptureDeviceSoftwareVersions = augury
@@ -128,6 +129,11 @@ def _say_who_made_it(dataset: Dataset, row: Row) -> None:
     item.DeviceSerialNumber = told
     item.PurposeOfReferenceCodeSequence = [code]
     dataset.ContributingEquipmentSequence = [item]
+
+
+@functools.cache
+def _software() -> str:
+    return f"augury {version('augury')}"
 
 
 def _set_pixels(dataset: Dataset, pixels: NDArray[Any]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from augury.data.cache import atomic_folder
+from augury.data.declared import with_origins
 from augury.data.layouts import (
     amd,
     busi,
@@ -152,6 +153,8 @@ def list_path(path: Path, *, layout: str | None = None) -> Listing:
         raise UserError(f"{str(path)!r} is a file; expected {expected()}: name the folder that holds the images")
     _expect_kind(path, found)
     listing = LAYOUTS[found].listing(path)
+    if "origin" not in LAYOUTS[found].keeps:
+        listing = with_origins(listing, path if path.is_dir() else path.parent)
     how = "asked for" if layout else "recognised"
     return replace(listing, notes=(f"layout {found} ({how}): {LAYOUTS[found].says}", *listing.notes, *_alike(listing)))
 

@@ -64,7 +64,7 @@ def hand_over(
             "without copies of training images: drop them and audit again, or say --despite-copies, and the card says "
             "it first"
         )
-    facts = _facts(manifest, Path(data), layout=layout, licence=licence)
+    facts = _facts(manifest, Path(data).expanduser(), layout=layout, licence=licence)
     done = export(manifest, out, layout=layout, card=card(facts, audit), about=_about(facts, audit, on=on))
     return {
         "export": str(done.folder), "format": done.layout, "images": done.images, "classes": dict(facts.counts),
