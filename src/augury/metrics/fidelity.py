@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
 IntArray = NDArray[np.int64]
 _PRECISE = 1 << 16  # pairs; up to so many float64 costs nothing
-_ROWS, _COLUMNS = 256, 4096  # of one block of the kernel
+_ROWS, _COLUMNS = 200, 4096  # of one block of the kernel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,12 @@ class _Features:
     c: float
 
     def rows(self, index_n: IntArray) -> _Features:
+        """These images, copied."""
         return _Features(self.z_ND[torch.from_numpy(index_n).to(self.z_ND.device)], self.u_N[index_n], self.c)
+
+    def part(self, rows: slice) -> _Features:
+        """These images, not copied."""
+        return _Features(self.z_ND[rows], self.u_N[rows], self.c)
 
     def curved(self, other: _Features) -> Tensor:
         """(c + g)^3 less its constant and linear part, g^2 (3 c + g), for all pairs with the other set."""
@@ -165,21 +170,18 @@ class _Features:
         g_nm = torch.addmm(u_m, self.z_ND, other.z_ND.T).add_(u_n[:, None])
         return (g_nm + 3 * self.c).mul_(g_nm).mul_(g_nm)
 
-    def straight(self, other: _Features, block_N: IntArray, other_M: IntArray) -> Array:
-        """Sums of c^3 + 3 c^2 g over pairs of blocks, in float64 from sums over single images."""
-        size_B, u_B, z_BD = self._totals(block_N)
-        size_C, u_C, z_CD = other._totals(other_M)
+    def straight(self, other: _Features, size_B: IntArray, size_C: IntArray) -> Array:
+        """Sums of c^3 + 3 c^2 g over pairs of blocks of these sizes, in float64 from sums over single images."""
+        (u_B, z_BD), (u_C, z_CD) = self._totals(size_B), other._totals(size_C)
         gap_BC = np.outer(u_B, size_C) + np.outer(size_B, u_C) + z_BD @ z_CD.T
         sum_BC: Array = self.c**3 * np.outer(size_B, size_C) + 3 * self.c**2 * gap_BC
         return sum_BC
 
-    def _totals(self, block_N: IntArray) -> tuple[Array, Array, Array]:
-        z_BD = np.stack([
-            self.z_ND[torch.from_numpy(block_N == b).to(self.z_ND.device)].sum(0, dtype=torch.float64).cpu().numpy()
-            for b in range(int(block_N.max()) + 1)
-        ])  # fmt: skip
-        size_B, u_B = np.bincount(block_N), np.bincount(block_N, weights=self.u_N)
-        return size_B.astype(np.float64), u_B.astype(np.float64), z_BD
+    def _totals(self, size_B: IntArray) -> tuple[Array, Array]:
+        stop_B = np.cumsum(size_B)
+        parts = [slice(stop - size, stop) for stop, size in zip(stop_B, size_B, strict=True)]
+        z_BD = torch.stack([self.z_ND[part].sum(0, dtype=torch.float64) for part in parts]).cpu().numpy()
+        return np.array([self.u_N[part].sum() for part in parts]), z_BD
 
     def own(self) -> Array:
         """What an image's pair with itself adds, straight and curved: k(x, x)_N."""
@@ -204,30 +206,28 @@ def _features(x_ND: Floats, y_MD: Floats, *, device: str, precise: bool) -> tupl
 
 
 def _sums(x: _Features, y: _Features, *, block_x_N: IntArray, block_y_M: IntArray) -> KernelSums:
-    xy_BB = x.straight(y, block_x_N, block_y_M)
-    for block, rows in _runs(block_x_N):
-        part_x = x.rows(rows)
+    x, y = x.rows(np.argsort(block_x_N, kind="stable")), y.rows(np.argsort(block_y_M, kind="stable"))
+    size_x_B, size_y_B = np.bincount(block_x_N), np.bincount(block_y_M)
+    block_y_M, xy_BB = np.sort(block_y_M), x.straight(y, size_x_B, size_y_B)
+    for block, rows in _runs(size_x_B):
         for columns in slices(len(block_y_M), _COLUMNS):
-            part_y = y.rows(np.arange(columns.start, columns.stop))
-            xy_BB[block] += _by_block(part_x.curved(part_y), block_y_M[columns], count=xy_BB.shape[1])
+            curved_nm = x.part(rows).curved(y.part(columns))
+            xy_BB[block] += _by_block(curved_nm, block_y_M[columns], count=len(size_y_B))
     return KernelSums(
-        xx_BB=_within(x, block_x_N), yy_BB=_within(y, block_y_M), xy_BB=xy_BB,
-        size_x_B=np.bincount(block_x_N), size_y_B=np.bincount(block_y_M),
-    )  # fmt: skip
+        xx_BB=_within(x, size_x_B), yy_BB=_within(y, size_y_B), xy_BB=xy_BB, size_x_B=size_x_B, size_y_B=size_y_B
+    )
 
 
-def _within(x: _Features, block_N: IntArray) -> Array:
-    """Sums over pairs of different images of one set: every pair is computed once and counted both ways."""
-    sum_BB = x.straight(x, block_N, block_N) - np.diag(np.bincount(block_N, weights=x.own()))
-    runs = _runs(block_N)
-    order_N, start = np.concatenate([rows for _, rows in runs]), 0
-    for block, rows in runs:
-        start += len(rows)
-        part = x.rows(rows)
+def _within(x: _Features, size_B: IntArray) -> Array:
+    """Sums over pairs of different images of one sorted set: a pair is computed once and counted both ways."""
+    block_N, count = np.repeat(np.arange(len(size_B)), size_B), len(size_B)
+    sum_BB = x.straight(x, size_B, size_B) - np.diag(np.bincount(block_N, x.own(), count))
+    for block, rows in _runs(size_B):
+        part = x.part(rows)
         sum_BB[block, block] += float(part.curved(part).sum(0).double().sum())
-        for columns in slices(len(order_N) - start, _COLUMNS):
-            other = order_N[start:][columns]
-            sum_B = _by_block(part.curved(x.rows(other)), block_N[other], count=len(sum_BB))
+        for later in slices(len(block_N) - rows.stop, _COLUMNS):
+            columns = slice(rows.stop + later.start, rows.stop + later.stop)
+            sum_B = _by_block(part.curved(x.part(columns)), block_N[columns], count=count)
             sum_BB[block] += sum_B
             sum_BB[:, block] += sum_B
     return sum_BB
@@ -239,7 +239,11 @@ def _by_block(value_nm: Tensor, block_m: IntArray, *, count: int) -> Array:
     return sum_B
 
 
-def _runs(block_N: IntArray) -> list[tuple[int, IntArray]]:
+def _runs(size_B: IntArray) -> list[tuple[int, slice]]:
     """Each block's rows, at most `_ROWS` at a time."""
-    rows_of = [(int(block), np.flatnonzero(block_N == block)) for block in np.unique(block_N)]
-    return [(block, rows[part]) for block, rows in rows_of for part in slices(len(rows), _ROWS)]
+    start_B = np.cumsum(size_B) - size_B
+    return [
+        (block, slice(int(start_B[block]) + part.start, int(start_B[block]) + part.stop))
+        for block in range(len(size_B))
+        for part in slices(int(size_B[block]), _ROWS)
+    ]

@@ -75,6 +75,9 @@ _STATISTICS: Mapping[str, Callable[[Array], float]] = {
 }
 
 
+STATISTICS = (*_STATISTICS, "gradient", "slope")  # the names that `image_statistics` gives
+
+
 def _statistics(grey_HW: Array, threshold: float) -> dict[str, float]:
     clipped_HW = grey_HW.clip(-1.0, 1.0)
     inside = clipped_HW[clipped_HW > threshold]

@@ -89,7 +89,6 @@ def _near_pairs(tables: Centred, reach_N: _Reach, reach_M: _Reach) -> Iterator[t
     """The pairs that may lie inside a ball of either, block by block: squared distance, row and column."""
     high_N, high_M = (tables.x_N.new_tensor(reach.high) for reach in (reach_N, reach_M))
     for row, column, square_nm in tables.squares():
-        square_nm += tables.x_N[row, None]
         place_P2 = ((square_nm < high_N[row, None]) | (square_nm < high_M[column])).nonzero()
         square_P = square_nm[place_P2[:, 0], place_P2[:, 1]].cpu().numpy()
         row_P, column_P = (place_P2.cpu().numpy() + np.array([row.start, column.start])).T

@@ -163,13 +163,19 @@ class Centred:
             block=block or (BLOCK if device == "cpu" else BLOCK_DEVICE),
         )  # fmt: skip
 
-    def squares(self) -> Iterator[tuple[slice, slice, Tensor]]:
-        """Blocks of |y|^2 - 2 x.y with their rows and columns: squared distances but for the |x|^2 of the row."""
+    def squares(self, *, half: bool = False) -> Iterator[tuple[slice, slice, Tensor]]:
+        """Squared distances block by block, with their rows and columns.
+
+        `half`, of a table and itself: only columns from a block's first row on, since the rest are the same again.
+        """
         columns = min(len(self.y_MD), _COLUMNS)
         rows = max(1, self.block // (self.x_ND.element_size() * columns))
         for row in slices(len(self.x_ND), rows):
-            for column in slices(len(self.y_MD), columns):
-                yield row, column, torch.addmm(self.y_M[column], self.x_ND[row], self.y_MD[column].T, alpha=-2)
+            first = row.start if half else 0
+            for part in slices(len(self.y_MD) - first, columns):
+                column = slice(first + part.start, first + part.stop)
+                square_nm = torch.addmm(self.y_M[column], self.x_ND[row], self.y_MD[column].T, alpha=-2)
+                yield row, column, square_nm.add_(self.x_N[row, None])
 
 
 def _scaled(
@@ -191,18 +197,33 @@ def _slack(norm_N: Tensor, farthest: Tensor, *, width: int, unit: float) -> NDAr
 
 def _candidates(tables: Centred, count: int, *, own_N: IntArray | None) -> tuple[Floats, IntArray]:
     """The `count` smallest squared distances of every row as the products give them, ascending, and their columns."""
-    device = tables.x_ND.device
-    square_NC = torch.full((len(tables.x_ND), count), torch.inf, dtype=tables.x_ND.dtype, device=device)
-    index_NC = torch.zeros((len(tables.x_ND), count), dtype=torch.int64, device=device)
-    for row, column, square_nm in tables.squares():
+    best = _Best(len(tables.x_ND), count, like=tables.x_ND)
+    half = own_N is not None and tables.x_ND is tables.y_MD
+    for row, column, square_nm in tables.squares(half=half):
         if own_N is not None:
             here_n = np.flatnonzero((own_N[row] >= column.start) & (own_N[row] < column.stop))
             square_nm[torch.from_numpy(here_n), torch.from_numpy(own_N[row][here_n] - column.start)] = torch.inf
+        best.meet(row, square_nm, first=column.start)
+        new = max(column.start, row.stop)
+        if half and new < column.stop:
+            best.meet(slice(new, column.stop), square_nm[:, new - column.start :].T.contiguous(), first=row.start)
+    return best.square_NC.cpu().numpy(), best.index_NC.cpu().numpy()
+
+
+class _Best:
+    """The nearest columns that every row has met so far."""
+
+    def __init__(self, rows: int, count: int, *, like: Tensor) -> None:
+        self.square_NC = like.new_full((rows, count), torch.inf)
+        self.index_NC = torch.zeros((rows, count), dtype=torch.int64, device=like.device)
+
+    def meet(self, row: slice, square_nm: Tensor, *, first: int) -> None:
+        """These rows meet the columns from `first` on."""
+        count = self.square_NC.shape[1]
         found_nc, place_nc = square_nm.topk(min(count, square_nm.shape[1]), dim=1, largest=False)
-        both_nc = torch.cat([square_NC[row], found_nc], dim=1)
-        square_NC[row], order_nC = both_nc.topk(count, dim=1, largest=False)
-        index_NC[row] = torch.cat([index_NC[row], place_nc + column.start], dim=1).gather(1, order_nC)
-    return (square_NC + tables.x_N[:, None]).cpu().numpy(), index_NC.cpu().numpy()
+        both_nc = torch.cat([self.square_NC[row], found_nc], dim=1)
+        self.square_NC[row], order_nC = both_nc.topk(count, dim=1, largest=False)
+        self.index_NC[row] = torch.cat([self.index_NC[row], place_nc + first], dim=1).gather(1, order_nC)
 
 
 def _group_squares(tables: Centred, group_M: IntArray, *, groups: int) -> Iterator[tuple[slice, NDArray[np.float64]]]:
@@ -212,7 +233,6 @@ def _group_squares(tables: Centred, group_M: IntArray, *, groups: int) -> Iterat
         if column.start == 0:
             square_nG = np.full((row.stop - row.start, groups), np.inf)
         found_g, start_g = np.unique(group_M[column], return_index=True)
-        square_nm += tables.x_N[row, None]
         square_ng = np.minimum.reduceat(square_nm.cpu().numpy(), start_g, axis=1)
         square_nG[:, found_g] = np.minimum(square_nG[:, found_g], square_ng)
         if column.stop == len(group_M):
