@@ -90,6 +90,8 @@ def _notes(manifest: Manifest, *, renamed: int) -> list[str]:
         notes.append(f"not written: which real image steered {steered} images")
     if masks:
         notes.append(f"the masks of {masks} images may be those of the real images that steered them: they go out")
+    if texts := sum(sample.text is not None for sample in manifest):
+        notes.append(f"the texts of {texts} images go out as they are: look whether they quote reports of patients")
     if columns:
         notes.append(f"not written, as they may say anything: the columns {', '.join(map(repr, sorted(columns)))}")
     return notes
