@@ -105,3 +105,18 @@ def test_what_cannot_be_held_out_is_refused_in_one_line(augury: Augury, tmp_path
     augury(*argv, "--holdout", "0.3", "--stop-at-memorisation").expect_one_line("expected at least 20", "one half")
     classifier = augury("fit", "classifier", data, "--out", tmp_path / "c", "--holdout", "0.2", "--steps", 2)
     classifier.expect_one_line("sets a fifth")
+
+
+def test_a_private_fit_promises_in_its_card_and_is_not_watched(augury: Augury, tmp_path: Path) -> None:
+    data = write_manifest(tmp_path / "set", two_each(20))
+    argv = ["fit", "cvae", data, "--out", tmp_path / "m", "--holdout", "0.2", "--set", "dp.epsilon=8", *FIT]
+    assert augury(*argv).status == 0
+    facts = read(tmp_path / "m").facts["dp"]
+    assert (facts["unit"], facts["units"], facts["most_images_of_a_unit"], facts["releases"]) == ("patient", 16, 2, 10)
+    assert facts["epsilon"] <= 8
+    card = (tmp_path / "m" / "card.md").read_text()
+    assert "for each patient, with all images (at most 2)" in card
+    log = [json.loads(line) for line in (tmp_path / "m" / "log.jsonl").read_text().splitlines()]
+    assert not [line for line in log if "loss" in line or "watch_p" in line]
+    assert {path.name for path in (tmp_path / "m").iterdir()}.isdisjoint({"neighbours.png", "noise.key"})
+    augury(*argv, "--set", "dp.unit=image").expect_one_line("another model")

@@ -25,6 +25,7 @@ class Pairs:
     pixels_NCHW: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
     condition: Condition
     classes: int
+    group_N: Tensor | None = None  # int64: which patient, or group of images, each is of; None: not told
 
     def __post_init__(self) -> None:
         if len(self.pixels_NCHW) != len(self.condition):
@@ -51,8 +52,9 @@ class Pairs:
     def subset(self, index_n: Tensor) -> Pairs:
         """The pairs at these positions."""
         return Pairs(
-            pixels_NCHW=self.pixels_NCHW[index_n.numpy()], condition=self.condition[index_n], classes=self.classes
-        )
+            pixels_NCHW=self.pixels_NCHW[index_n.numpy()], condition=self.condition[index_n], classes=self.classes,
+            group_N=None if self.group_N is None else self.group_N[index_n],
+        )  # fmt: skip
 
 
 def to_unit(pixels: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]) -> Tensor:

@@ -28,6 +28,7 @@ from augury.generators.head_start import principal
 from augury.generators.labels import class_labels, expect_pairs, wrong_labels
 from augury.generators.latent_prior import LatentPrior
 from augury.generators.pixel_errors import edge_error, reconstruction_error
+from augury.generators.private import without_batch_statistics
 from augury.nets.differentiable import DRAWS, Jitter
 from augury.nets.gan import Critic, Painter
 from augury.training import Ema, Run, Stateful
@@ -97,8 +98,11 @@ class Rules:
     penalty_every: int = 1  # lazily, and then so many times as strong (Karras 2020); 0: never
 
 
-def build(networks: Networks, shape: Shape) -> nn.ModuleDict:
-    """`painter` and `critic` for pictures of this shape; UserError where the sides do not fit."""
+def build(networks: Networks, shape: Shape, *, private: bool = False) -> nn.ModuleDict:
+    """`painter` and `critic` for pictures of this shape; UserError where the sides do not fit.
+
+    Of a private critic no part sees more than one image.
+    """
     try:
         painter = Painter(
             channels=shape.channels,
@@ -124,6 +128,8 @@ def build(networks: Networks, shape: Shape) -> nn.ModuleDict:
         label=networks.critic_label,
         spectral=networks.spectral,
     )
+    if private:
+        without_batch_statistics(critic)
     # Channels last in memory: a third faster on a CPU, the same numbers.
     nets = nn.ModuleDict({"painter": painter, "critic": critic}).to(memory_format=torch.channels_last)
     nets["prior"] = LatentPrior(classes=shape.classes, components=networks.components, latent=networks.latent)

@@ -18,11 +18,15 @@ from torch.nn import functional as F
 
 from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs
-from augury.errors import UserError
+from augury.errors import Refused, UserError
 from augury.generators.adversarial import Game, Networks, Rules, build, paint, play, score, softplus_critic
 from augury.generators.generator import Generator, Shape
+from augury.generators.private import DP
+from augury.generators.private_game import play_privately, without_looking
 from augury.nets.gan import Critic
 from augury.training import Run
+
+DEFAULT_R1 = 0.005
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +36,28 @@ class CGANConfig:
     networks: Networks = field(default_factory=Networks)
     game: Game = field(default_factory=Game)
     loss: Literal["nonsaturating", "hinge", "bce"] = "nonsaturating"
-    r1: float = 0.005  # weight of the squared slope at real images; 0 turns it off
+    r1: float = DEFAULT_R1  # weight of the squared slope at real images; 0 turns it off
     r1_every: int = 8  # steps between two penalties
+    dp: DP | None = None  # differential privacy; None: none. It turns r1 and the anchor off
 
     def __post_init__(self) -> None:
         if self.r1 < 0 or self.r1_every < 1:
             raise UserError(
                 f"r1={self.r1}, r1_every={self.r1_every}: expected at least 0 and at least 1; try 0.005 and 8"
             )
+        if self.dp is not None:
+            if self.r1 not in (0.0, DEFAULT_R1):
+                raise Refused(
+                    f"r1={self.r1:g} got with dp.epsilon; expected 0: a penalty on slopes at real images cannot be "
+                    "made private image by image; leave it out"
+                )
+            object.__setattr__(self, "r1", 0.0)
+            object.__setattr__(self, "game", without_looking(self.networks, self.game))
+
+    @property
+    def noisy_gradients(self) -> int:
+        """How many a step takes of real images under `dp`."""
+        return self.game.critic_steps
 
 
 class CGAN(Generator):
@@ -50,7 +68,7 @@ class CGAN(Generator):
 
     def __init__(self, config: CGANConfig, shape: Shape) -> None:
         self.config, self.shape = config, shape
-        self.nets = build(config.networks, shape).eval()
+        self.nets = build(config.networks, shape, private=config.dp is not None).eval()
 
     def fit(self, train: Pairs, run: Run) -> Self:
         """Fit to the pairs in the steps of `run`; a finished run returns its result at once."""
@@ -63,7 +81,12 @@ class CGAN(Generator):
             ),
             penalty_every=config.r1_every if config.r1 else 0,
         )
-        self.nets = play(config.networks, config.game, rules, train=train, shape=self.shape, run=run)
+        if config.dp is None:
+            self.nets = play(config.networks, config.game, rules, train=train, shape=self.shape, run=run)
+        else:
+            self.nets = play_privately(
+                config.networks, config.game, rules, dp=config.dp, train=train, shape=self.shape, run=run
+            )
         return self
 
     def sample(self, condition: Condition, *, seed: int) -> Tensor:

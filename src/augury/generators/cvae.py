@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs
-from augury.errors import UserError
+from augury.errors import Refused, UserError
 from augury.generators.adversarial import slope
 from augury.generators.chunks import chunks
 from augury.generators.generator import Generator, Shape
@@ -30,6 +30,7 @@ from augury.generators.head_start import Principal, principal
 from augury.generators.labels import class_labels, expect_pairs
 from augury.generators.latent_prior import LatentPrior
 from augury.generators.pixel_errors import deviation_error, edge_error, reconstruction_error
+from augury.generators.private import DP, Private, without_batch_statistics
 from augury.nets.vae import Decoder, Encoder
 from augury.training import Run
 
@@ -59,6 +60,7 @@ class CVAEConfig:
     floor: float = 1e-3  # smallest variance of a component
     rate: float = 2e-3  # Adam's largest learning rate
     mirror: bool = False  # also learn every image left-right mirrored; only where an image has no side
+    dp: DP | None = None  # differential privacy; None: none. It takes the normal prior and group norms
 
     def __post_init__(self) -> None:
         for name in ("latent", "features", "components"):
@@ -72,6 +74,16 @@ class CVAEConfig:
                 f"warm_up={self.warm_up}, floor={self.floor}, rate={self.rate}: expected a share of 0 to 1 and two"
                 " numbers above 0; try the defaults"
             )
+        if self.dp is not None:
+            if self.head_start:
+                raise Refused("head_start got true with dp.epsilon; expected false: principal components of the images "
+                              "are not private; leave it out")  # fmt: skip
+            object.__setattr__(self, "prior", "normal")
+
+    @property
+    def noisy_gradients(self) -> int:
+        """How many a step takes of real images under `dp`."""
+        return 1
 
 
 class CVAE(Generator):
@@ -93,9 +105,14 @@ class CVAE(Generator):
             start(self.nets, principal(train, latent=self.config.latent, run=run))
         optimizer = torch.optim.Adam(self.nets.parameters(), self.config.rate, betas=(0.9, 0.99))
         run.offer(lambda condition, seed: self._as_it_stands(train, run).sample(condition, seed=seed))
+        private = (
+            None
+            if self.config.dp is None
+            else Private(train, self.config.dp, run, releases=run.steps * self.config.noisy_gradients)
+        )
         for step in run.loop(nets=self.nets, optimizer=optimizer):
             optimizer.param_groups[0]["lr"] = self.config.rate * _one_cycle(step, run.steps)
-            self._step(train, optimizer, run)
+            self._step(train, optimizer, run, private=private)
         self.nets.eval()
         if self.config.prior == "mixture":
             self._fit_prior(train, run)
@@ -109,8 +126,9 @@ class CVAE(Generator):
             now._fit_prior(train, run)
         return now
 
-    def _step(self, train: Pairs, optimizer: torch.optim.Optimizer, run: Run) -> None:
-        image_BCHW, condition = train[run.indices(len(train))]
+    def _step(self, train: Pairs, optimizer: torch.optim.Optimizer, run: Run, *, private: Private | None) -> None:
+        index_B = run.indices(len(train)) if private is None else private.draw()
+        image_BCHW, condition = train[index_B]
         noise_BZ = run.normal(len(image_BCHW), self.config.latent)
         mirrored_B = torch.rand(len(image_BCHW), generator=run.random("mirror")) < 0.5 * self.config.mirror
         beta = self.config.beta * min(1.0, (run.step + 1) / max(1.0, self.config.warm_up * run.steps))
@@ -121,8 +139,13 @@ class CVAE(Generator):
             return mean
 
         image_BCHW = torch.where(mirrored_B[:, None, None, None], image_BCHW.flip(3), image_BCHW)
-        total = run.update(self.nets, optimizer, loss, image_BCHW, condition.labels(), noise_BZ)
-        run.log(loss=total, beta=beta, gradient=slope(self.nets))
+        batch = (image_BCHW, condition.labels(), noise_BZ)
+        if private is None:
+            total = run.update(self.nets, optimizer, loss, *batch)
+            run.log(loss=total, beta=beta, gradient=slope(self.nets))
+        else:
+            private.update(self.nets, optimizer, loss, index_B, *batch)
+            run.log(beta=beta, gradient=slope(self.nets))  # the loss itself is not private
 
     def _terms(self, image_BCHW: Tensor, label_B: Tensor, noise_BZ: Tensor) -> tuple[Tensor, Tensor]:
         """reconstruction_B and kl_B of the negative ELBO (Sohn 2015, equation 4, negated)."""
@@ -213,6 +236,8 @@ def build(config: CVAEConfig, shape: Shape) -> nn.ModuleDict:
     components = config.components if config.prior == "mixture" else 1
     prior = LatentPrior(classes=shape.classes, components=components, latent=config.latent)
     nets = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
+    if config.dp is not None:
+        without_batch_statistics(nets)
     # Channels last in memory: a third faster on a CPU, the same numbers.
     nets = nets.to(memory_format=torch.channels_last)
     nets["prior"] = prior

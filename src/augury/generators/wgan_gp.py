@@ -14,9 +14,10 @@ from torch import Tensor
 
 from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs
-from augury.errors import UserError
+from augury.errors import Refused, UserError
 from augury.generators.adversarial import Game, Networks, Rules, build, paint, play, score
 from augury.generators.generator import Generator, Shape
+from augury.generators.private import DP
 from augury.nets.gan import Critic
 from augury.training import Run
 
@@ -30,8 +31,14 @@ class WGANGPConfig:
     penalty: float = 10.0  # lambda
     penalty_share: float = 0.5  # of the images that the penalty is taken at: its second derivative is half of the cost
     drift: float = 1e-3  # weight of the squared real score: the critic is defined up to a constant (Karras 2018)
+    dp: DP | None = None  # differential privacy, which this method cannot have: always None
 
     def __post_init__(self) -> None:
+        if self.dp is not None:
+            raise Refused(
+                "wgan_gp got dp.epsilon; expected a method that can be private: its gradient penalty ties real images "
+                "together and cannot be made private image by image; fit cgan or cvae"
+            )
         if not 0 < self.penalty_share <= 1:
             raise UserError(f"penalty_share={self.penalty_share}: expected more than 0 and at most 1; try 0.5")
         if self.penalty < 0 or self.drift < 0:

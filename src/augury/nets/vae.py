@@ -44,7 +44,7 @@ class Encoder(nn.Module):
         self.linear = nn.Linear(channels * height * width, latent) if linear else None
 
     def forward(self, image_BCHW: Tensor, label_B: Tensor) -> tuple[Tensor, Tensor]:
-        told_BK = F.one_hot(label_B, self.classes).to(image_BCHW.dtype)
+        told_BK = _one_hot(label_B, self.classes).to(image_BCHW.dtype)
         mean_BZ, logvar_BZ = self.dense(torch.cat([self.convs(image_BCHW).flatten(1), told_BK], 1)).chunk(2, 1)
         if self.linear is not None:
             mean_BZ = mean_BZ + self.linear(image_BCHW.flatten(1))
@@ -84,13 +84,18 @@ class Decoder(nn.Module):
         self.linear = nn.Linear(latent, channels * height * width) if linear else None
 
     def forward(self, latent_BZ: Tensor, label_B: Tensor) -> tuple[Tensor, Tensor]:
-        told_BK = F.one_hot(label_B, self.classes).to(latent_BZ.dtype)
+        told_BK = _one_hot(label_B, self.classes).to(latent_BZ.dtype)
         x_BCHW = self.dense(torch.cat([latent_BZ, told_BK], 1)).unflatten(1, (-1, *self.base))
         image_BCHW, deviation_BCHW = self.last(self.convs(x_BCHW)).chunk(2, 1)
         deviation_BCHW = F.softplus(deviation_BCHW - 2.0) + 1e-3
         if self.linear is None:
             return torch.tanh(image_BCHW), deviation_BCHW
         return cut(image_BCHW + self.linear(latent_BZ).view_as(image_BCHW)), deviation_BCHW
+
+
+def _one_hot(label_B: Tensor, classes: int) -> Tensor:
+    """As torch's, which looks at the values and so has no gradient image by image."""
+    return label_B[:, None] == torch.arange(classes, device=label_B.device)
 
 
 def _fall(a: int, b: int, depth: int) -> nn.Module:

@@ -115,7 +115,10 @@ def _held(
 def _pairs(manifest: Manifest, preparation: Preparation, progress: Callable[[int, int], None] | None) -> Pairs:
     pixels_NCHW = prepare(manifest, preparation, progress=progress).pixels_NCHW
     condition = Condition(label_B=torch.from_numpy(manifest.label_N))
-    return Pairs(pixels_NCHW=pixels_NCHW, condition=condition, classes=len(manifest.classes))
+    return Pairs(
+        pixels_NCHW=pixels_NCHW, condition=condition, classes=len(manifest.classes),
+        group_N=torch.from_numpy(manifest.group_N),
+    )  # fmt: skip
 
 
 def _labelled(whole: Manifest, asked: Fit, note: Note) -> Manifest:

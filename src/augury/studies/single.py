@@ -29,6 +29,8 @@ from augury.studies.cards import model_card, sample_sheet
 from augury.studies.holding_out import HeldOut
 from augury.studies.material import Fit, Material, Note, Progress, gather, staged
 from augury.studies.planner import GENERATOR_STEPS
+from augury.studies.privacy import in_words as privacy_in_words
+from augury.studies.privacy import promise, refuse_choosing
 from augury.studies.watching import (
     LEVEL,
     LOOKS,
@@ -108,10 +110,18 @@ def _recipe(asked: Fit, material: Material) -> Recipe:
         role: samples_digest(manifest[int(i)] for i in part)
         for role, part in {"train": material.train, "choose": material.choose}.items()
     }
+    promised = promise(asked.config, material.pairs, batch=_batch(asked, material), steps=facts["steps"])
+    refuse_choosing(promised, stops=asked.stop_at_memorisation)
+    if promised is not None:
+        facts["dp"] = promised
     if material.held is not None:
         facts["holdout"] = dict(material.held.facts)
         fitted_on["watched"] = samples_digest(material.held.seen())
     return Recipe(kind="model", facts=facts, fitted_on=fitted_on)
+
+
+def _batch(asked: Fit, material: Material) -> int:
+    return min(asked.batch, len(material.train))
 
 
 def _json(value: Any) -> Any:
@@ -153,14 +163,14 @@ def _fit(
     shape = _shape(material)
     steps = asked.steps or STEPS.get(asked.method, 1000)
     run = Run(
-        seed=asked.seed, steps=steps, batch=min(asked.batch, len(material.train)), folder=work, device=asked.device,
+        seed=asked.seed, steps=steps, batch=_batch(asked, material), folder=work, device=asked.device,
         save_every=100, report=staged(progress)(f"fitting {asked.method}"),
     )  # fmt: skip
     train = material.pairs.subset(torch.from_numpy(material.train))
     if asked.method in GENERATORS:
         with run.seeded("networks"):
             generator = GENERATORS[asked.method][0](asked.config, shape)
-        if material.held is not None:
+        if material.held is not None and getattr(asked.config, "dp", None) is None:
             watch(_ground(material, material.held), run, stops=asked.stop_at_memorisation, note=note)
         return generator.fit(train, run), run
     with run.seeded("networks"):
@@ -191,21 +201,32 @@ def _write(asked: Fit, material: Material, recipe: Recipe, model: Generator | Cl
         model.save(folder)
         shutil.copyfile(asked.out.with_name(asked.out.name + ".unfinished") / "log.jsonl", folder / "log.jsonl")
         losses = [line for line in run.history if "watch_p" not in line]
-        card = model_card(recipe.facts, manifest, last=losses[-1:], more=_watched_in_words(held, run))
+        card = model_card(recipe.facts, manifest, last=losses[-1:], more=_more(recipe, material, run))
         (folder / "card.md").write_text(card, encoding="utf-8")
         if isinstance(model, Generator):
             sample_sheet(model, classes=len(manifest.classes), seed=asked.seed).save(folder / "samples.png")
-            if held is not None:
+            if last_look(run.history) is not None:
                 condition = labels_like(material.pairs, seed=asked.seed).to(model.device())
                 sheet = neighbour_sheet(model.sample(condition, seed=asked.seed), material.pairs)
                 sheet.save(folder / "neighbours.png")
 
 
-def _watched_in_words(held: HeldOut | None, run: Run) -> list[str]:
-    look = last_look(run.history)
-    if held is None or look is None:
-        return []
-    lines = [f"held out, never fitted to: {len(held.images) - len(held.watched)} images"]
+def _more(recipe: Recipe, material: Material, run: Run) -> list[str]:
+    """Lines of the card: what was promised, what was held out and seen there."""
+    lines = [] if material.held is None else _held_in_words(material.held, run)
+    if "dp" not in recipe.facts:
+        return lines
+    known, group_N = material.manifest.patients_known, material.manifest.group_N
+    promised = privacy_in_words(
+        recipe.facts["dp"], patients_known=known, most_of_a_patient=int(np.bincount(group_N).max())
+    )
+    return [*promised, *lines]
+
+
+def _held_in_words(held: HeldOut, run: Run) -> list[str]:
+    lines, look = [f"held out, never fitted to: {len(held.images) - len(held.watched)} images"], last_look(run.history)
+    if look is None:
+        return lines
     if len(held.watched):
         lines.append(
             f"{len(held.watched)} more held-out images watched and could have ended the fit, so they count as seen; "

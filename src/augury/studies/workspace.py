@@ -47,6 +47,7 @@ class Workspace:
             pixels_NCHW=np.ascontiguousarray(pixels_NCHW[index_n]),
             condition=Condition(label_B=label_n),
             classes=len(self.manifest.classes),
+            group_N=torch.from_numpy(self.manifest.group_N[index_n]),
         )
 
     def shape(self) -> Shape:
