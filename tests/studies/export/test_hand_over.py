@@ -112,9 +112,25 @@ def test_every_criterion_is_there_and_filled_where_it_is_known(drawn: Path, tmp_
     assert "vendi 0.125" in rows["coverage"]
     assert "not measured" in rows["constraint"]
     assert "2 classes; every image has its class" in rows["completeness"]
-    assert "NO EVIDENCE OF COPYING; differentially private, epsilon 8.0; copies 0.125" in rows["compliance"]
+    assert (
+        "NO EVIDENCE OF COPYING; differentially private, epsilon 8.0, delta 1e-05; copies 0.125" in rows["compliance"]
+    )
     assert "label_fidelity: from b 0.25 (0.125 to 0.5; n = 40 images) to a 0.75" in rows["consistency"]
     assert "| differential privacy | epsilon 8.0, delta 1e-05 |" in card
+
+
+def test_the_generators_own_promise_goes_before_that_of_the_audit(drawn: Path, tmp_path: Path) -> None:
+    promised = {"epsilon": 3.0, "delta": 1e-6, "unit": "patient"}
+    record = {"kind": "set", "digest": "d", "parents": {}, "ids": ["feed"], "groups": [], "versions": {},
+              "facts": {"method": "cvae", "seed": 7, "generator": {"classes": ["a", "b", "c"], "counts": [1, 2, 3],
+                        "data": "wards", "dp": promised}}}  # fmt: skip
+    (drawn / "artefact.json").write_text(json.dumps(record))
+    write_audit(drawn, epsilon={"epsilon": 8.0, "delta": 1e-5})
+    card = handed(drawn, tmp_path / "out", audited(drawn))
+    assert "| differential privacy | epsilon 3.0, delta 1e-06, for each patient |" in card
+    assert "fitted to wards: 6 images (a 1, b 2, c 3)" in card
+    assert "2 classes; not there: c; every image has its class" in card
+    assert "feed" not in card
 
 
 def test_an_audit_with_hardly_anything_in_it_still_makes_a_card(drawn: Path, tmp_path: Path) -> None:

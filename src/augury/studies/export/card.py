@@ -97,8 +97,6 @@ def card(facts: Facts, audit: Audit | None) -> str:
 
 def _set_rows(facts: Facts, audit: Audit | None) -> list[tuple[str, str]]:
     by_class = ", ".join(f"{name} {count}" for name, count in facts.counts.items())
-    private = audit.part("epsilon") if audit else {}
-    bound = f"epsilon {private.get('epsilon')}, delta {private.get('delta')}" if private else "none"
     return [
         ("name", facts.name),
         ("images", f"{facts.images}, all synthetic"),
@@ -109,9 +107,19 @@ def _set_rows(facts: Facts, audit: Audit | None) -> list[tuple[str, str]]:
         ("pixels", facts.looks),
         ("format", facts.layout),
         ("licence", facts.licence or NO_LICENCE),
-        ("differential privacy", bound),
+        ("differential privacy", _bound(facts, audit) or "none"),
         ("digest of the audited set" if audit else "digest of the set before export", facts.digest),
     ]
+
+
+def _bound(facts: Facts, audit: Audit | None) -> str:
+    """What the fit of the generator promises, by its artefact, else by the audit; "" where it promises nothing."""
+    told = facts.source.get("dp")
+    promised = told if isinstance(told, dict) else audit.part("epsilon") if audit else {}
+    if "epsilon" not in promised:
+        return ""
+    whose = f", for each {promised['unit']}" if "unit" in promised else ""
+    return cell(f"epsilon {promised['epsilon']}, delta {promised.get('delta')}{whose}")
 
 
 def _making(facts: Facts) -> list[str]:
@@ -187,4 +195,10 @@ def _by_class(audit: Audit) -> list[str]:
 
 
 def _seven(facts: Facts, audit: Audit | None) -> list[tuple[str, str, str]]:
-    return scorecard(audit, counts=facts.counts, unlabelled=facts.unlabelled, expected=facts.source.get("classes", ()))
+    return scorecard(
+        audit,
+        counts=facts.counts,
+        unlabelled=facts.unlabelled,
+        expected=facts.source.get("classes", ()),
+        bound=_bound(facts, audit),
+    )

@@ -32,9 +32,12 @@ CRITERIA: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def scorecard(
-    audit: Audit | None, *, counts: Mapping[str, int], unlabelled: int, expected: Sequence[str]
+    audit: Audit | None, *, counts: Mapping[str, int], unlabelled: int, expected: Sequence[str], bound: str
 ) -> list[tuple[str, str, str]]:
-    """(criterion, what it asks, what is known) for each of the seven. `expected`: the classes of the training set."""
+    """(criterion, what it asks, what is known) for each of the seven. `expected`: the classes of the training set.
+
+    `bound` is what differential privacy promises, "" where it promises nothing.
+    """
     known = {
         "completeness": _completeness(counts, unlabelled=unlabelled, expected=expected),
         "comprehension": "this card, croissant.json",
@@ -43,7 +46,7 @@ def scorecard(
     rows = []
     for name, (asks, metrics) in CRITERIA.items():
         said = known.get(name) or _measured(audit, metrics)
-        rows.append((name, asks, f"{_verdict(audit)}; {said}" if name == "compliance" else said))
+        rows.append((name, asks, f"{_verdict(audit, bound)}; {said}" if name == "compliance" else said))
     return rows
 
 
@@ -53,12 +56,9 @@ def _measured(audit: Audit | None, names: Sequence[str]) -> str:
     return "; ".join(dict.fromkeys(said)) or MISSING
 
 
-def _verdict(audit: Audit | None) -> str:
-    if audit is None:
-        return "not audited"
-    epsilon = audit.part("epsilon")
-    bound = f"differentially private, epsilon {epsilon.get('epsilon')}" if epsilon else "no bound by construction"
-    return f"audit: {audit.verdict}; {bound}"
+def _verdict(audit: Audit | None, bound: str) -> str:
+    said = "not audited" if audit is None else f"audit: {audit.verdict}"
+    return f"{said}; {'differentially private, ' + bound if bound else 'no bound by construction'}"
 
 
 def _completeness(counts: Mapping[str, int], *, unlabelled: int, expected: Sequence[str]) -> str:
