@@ -156,7 +156,7 @@ def _findings(audit: Audit | None) -> list[str]:
         f"- images near a training image: {audit.flagged}",
         f"- power of the test, from planted copies ({power.get('share_planted', '?')} of the set): "
         f"{in_words(power.get('power'))}",
-        *(f"  - {cell(kind)}: {in_words(value)}" for kind, value in (power.get("kinds") or {}).items()),
+        *(f"  - {cell(kind)}: {in_words(value)}" for kind, value in _kinds(power).items()),
         *_released(audit),
     ]
     tests = [_test_row(name, test) for name, test in audit.part("tests").items() if isinstance(test, dict)]
@@ -167,6 +167,11 @@ def _findings(audit: Audit | None) -> list[str]:
         head = ("metric", "encoder", "this set", "floor: held-out real images", "ceiling: spoiled images")
         lines += ["", "95 % intervals.", "", *table(head, figures)]
     return [*lines, *_by_class(audit)]
+
+
+def _kinds(power: Mapping[str, Any]) -> Mapping[str, Any]:
+    kinds = power.get("kinds")
+    return kinds if isinstance(kinds, dict) else {}
 
 
 def _test_row(name: str, test: Mapping[str, Any]) -> tuple[str, str, str]:
