@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 
-from augury.metrics.fidelity import kernel_sums, kid, kid_estimate, squared_mmd
+from augury.metrics.fidelity import kid, kid_estimate, squared_mmd
 from augury.metrics.frechet import frechet
 from augury.metrics.jackknife import blocks
+from augury.metrics.kernel_sums import kernel_sums
 
 
 def slow_mmd(x_ND: np.ndarray, y_MD: np.ndarray) -> float:
@@ -77,6 +78,27 @@ def test_block_sums_give_the_value_without_each_block() -> None:
         assert value == pytest.approx(squared_mmd(real, synthetic[block_m != b]), rel=1e-5)
     found = kid_estimate(real, synthetic, block_x_N=block_n, block_y_M=block_m, n=60)
     assert found.low < sums.value == found.value < found.high
+
+
+def test_pairs_of_one_patient_are_left_out() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 5)), rng.normal(size=(30, 5)) + 0.3
+    group_x, group_y = rng.integers(0, 12, 40), rng.integers(0, 25, 30)
+    block_x, block_y = blocks(group_x, count=4, seed=0), blocks(group_y, count=5, seed=0)
+
+    def slow(rows: np.ndarray, others: np.ndarray) -> float:
+        total = -2 * ((x[rows] @ y[others].T / 5 + 1) ** 3).mean()
+        for z, group in ((x[rows], group_x[rows]), (y[others], group_y[others])):
+            total += ((z @ z.T / 5 + 1) ** 3)[group[:, None] != group[None]].mean()
+        return float(total)
+
+    every_x, every_y = np.ones(40, dtype=bool), np.ones(30, dtype=bool)
+    sums = kernel_sums(x, y, block_x_N=block_x, block_y_M=block_y, group_x_N=group_x, group_y_M=group_y)
+    assert sums.value == pytest.approx(slow(every_x, every_y))
+    assert sums.without_x() == pytest.approx([slow(block_x != b, every_y) for b in range(4)])
+    assert sums.without_y() == pytest.approx([slow(every_x, block_y != b) for b in range(5)])
+    with pytest.raises(ValueError, match="two blocks"):
+        kernel_sums(x, y, block_x_N=np.arange(40) % 2, group_x_N=np.zeros(40))
 
 
 def test_kid_of_known_sets() -> None:

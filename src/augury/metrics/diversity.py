@@ -14,7 +14,9 @@ from scipy.linalg import eigvalsh
 from torch import Tensor
 from torch.nn import functional
 
+from augury.metrics.estimate import Estimate
 from augury.metrics.neighbours import check_features, nearest, slices
+from augury.metrics.parts import Figure, by_parts
 
 Floats = NDArray[np.floating]
 IntArray = NDArray[np.int64]
@@ -66,6 +68,27 @@ def unique_fraction(synthetic_MD: Floats, real_ND: Floats, *, percentile: float 
     own_M1, _ = nearest(synthetic_MD, synthetic_MD, own=True, device=device)
     threshold = float(np.percentile(real_N1, percentile))
     return Unique(unique_M=own_M1[:, 0] > threshold, threshold=threshold)
+
+
+def unique_estimate(
+    synthetic_MD: Floats,
+    real_ND: Floats,
+    *,
+    group_synthetic_M: NDArray[np.generic],
+    group_real_N: NDArray[np.generic],
+    seed: int,
+    device: str = "cpu",
+) -> Estimate:
+    """The share of `unique_fraction` with its interval (`by_parts`), n the synthetic groups."""
+
+    def compute(real_nD: Floats, synthetic_mD: Floats) -> list[float]:
+        return [unique_fraction(synthetic_mD, real_nD, device=device).share]
+
+    figure = Figure(n=len(np.unique(group_synthetic_M)), unit="image", low=0.0, high=1.0)
+    return by_parts(
+        compute, real_ND, synthetic_MD, group_real_N=group_real_N, group_synthetic_M=group_synthetic_M,
+        figures=[figure], seed=seed,
+    )[0]  # fmt: skip
 
 
 def scales_for(side: int) -> int:

@@ -5,13 +5,16 @@ N real items, M synthetic items, D features, P pairs. The same values as the pac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from augury.metrics.estimate import Estimate
 from augury.metrics.neighbours import Centred, Floats, IntArray, check_features, nearest, pair_distances
+from augury.metrics.parts import Figure, by_parts
 
 Values = NDArray[np.float64]
 
@@ -83,6 +86,34 @@ def manifold(
         held_N[row_P[in_real_P]] = 1
         caught_N[row_P[in_synthetic_P]] = 1
     return Manifold(balls_M=balls_M, recall_N=caught_N, coverage_N=held_N, k=k)
+
+
+def manifold_estimates(
+    real_ND: Floats,
+    synthetic_MD: Floats,
+    *,
+    group_real_N: NDArray[np.generic],
+    group_synthetic_M: NDArray[np.generic],
+    seed: int,
+    k: int = 5,
+    device: str = "cpu",
+) -> dict[str, Estimate]:
+    """The four by name with their intervals (`by_parts`); recall and coverage count real groups, the others synthetic.
+
+    ValueError as `manifold`, and where the parts of a set hold no more than k items.
+    """
+
+    def compute(real_nD: Floats, synthetic_mD: Floats) -> list[float]:
+        found = manifold(real_nD, synthetic_mD, k=k, device=device)
+        return [found.precision, found.recall, found.density, found.coverage]
+
+    real = Figure(n=len(np.unique(group_real_N)), unit="group", low=0.0, high=1.0)
+    made = Figure(n=len(np.unique(group_synthetic_M)), unit="image", low=0.0, high=1.0)
+    found = by_parts(
+        compute, real_ND, synthetic_MD, group_real_N=group_real_N, group_synthetic_M=group_synthetic_M,
+        figures=[made, real, replace(made, high=math.inf), real], seed=seed,
+    )  # fmt: skip
+    return dict(zip(("manifold_precision", "manifold_recall", "density", "coverage"), found, strict=True))
 
 
 def _near_pairs(tables: Centred, reach_N: _Reach, reach_M: _Reach) -> Iterator[tuple[Floats, IntArray, IntArray]]:
