@@ -119,4 +119,7 @@ def test_a_private_fit_promises_in_its_card_and_is_not_watched(augury: Augury, t
     log = [json.loads(line) for line in (tmp_path / "m" / "log.jsonl").read_text().splitlines()]
     assert not [line for line in log if "loss" in line or "watch_p" in line]
     assert {path.name for path in (tmp_path / "m").iterdir()}.isdisjoint({"neighbours.png", "noise.key"})
+    assert augury("sample", tmp_path / "m", "-n", 4, "--out", tmp_path / "drawn").status == 0
+    assert read(tmp_path / "drawn").facts["generator"]["dp"] == facts
+    assert "differentially private model: epsilon" in (tmp_path / "drawn" / "card.md").read_text()
     augury(*argv, "--set", "dp.unit=image").expect_one_line("another model")

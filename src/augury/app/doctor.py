@@ -14,7 +14,7 @@ REQUIRED = (
     "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "scikit-image", "pandas", "pillow", "matplotlib",
     "jinja2", "safetensors", "pydantic", "pyyaml", "rich", "typer", "pydicom", "nibabel", "pylibjpeg",
 )  # fmt: skip
-OPTIONAL = {"studio": "gradio", "ray": "ray"}  # extra -> the module that it brings
+OPTIONAL = {"studio": "gradio", "ray": "ray", "dp": "opacus"}  # extra -> the module that it brings
 
 
 def examine() -> dict[str, Any]:

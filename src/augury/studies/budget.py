@@ -44,7 +44,9 @@ def measure(plan: Plan, manifest: Manifest, *, device: str) -> Costs:
     shape = Shape(channels=plan.channels, height=height, width=width, classes=len(manifest.classes))
     noise = np.random.default_rng(0).integers(0, 256, (256, plan.channels, height, width), dtype=np.uint8)
     label_N = torch.arange(256) % shape.classes
-    pairs = Pairs(pixels_NCHW=noise, condition=Condition(label_B=label_N), classes=shape.classes)
+    pairs = Pairs(
+        pixels_NCHW=noise, condition=Condition(label_B=label_N), classes=shape.classes, group_N=torch.arange(256)
+    )
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if device == "cpu" else threads)
     try:

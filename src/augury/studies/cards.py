@@ -38,10 +38,20 @@ def model_card(
         f"- {', '.join(f'{name} {value}' for name, value in versions().items())}",
         "",
         "Nothing here was evaluated: a fit knows only its own training images. `augury study` compares methods on "
-        "held-out patients. The model remembers its training images to a degree that was not measured; treat it as "
-        "you treat them. Not a medical device.",
+        f"held-out patients. {_memory(facts)} Not a medical device.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _memory(facts: Mapping[str, Any]) -> str:
+    if "dp" in facts:
+        return "What the model can remember of anyone is bounded as said above, and no further."
+    return (
+        "The model remembers its training images to a degree that was not measured; treat it as you treat them."
+        if "holdout" not in facts
+        else "The model remembers its training images; the looks above do not prove that it does not; treat it as you "
+        "treat them."
+    )
 
 
 def set_card(facts: Mapping[str, Any], *, source: Mapping[str, Any]) -> str:
@@ -52,12 +62,20 @@ def set_card(facts: Mapping[str, Any], *, source: Mapping[str, Any]) -> str:
         "",
         f"- classes: {drawn}",
         f"- drawn with seed {facts['seed']} from a model fitted to {source['data']} ({sum(source['counts'])} images)",
+        *_private(source),
         f"- {', '.join(f'{name} {value}' for name, value in versions().items())}",
         "",
         "Synthetic: no image shows a patient. It was not audited whether images are copies of training images, so this "
         "set must not be called anonymous, and is to be shared no more widely than the training images.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _private(source: Mapping[str, Any]) -> list[str]:
+    if "dp" not in source:
+        return []
+    dp = source["dp"]
+    return [f"- from a differentially private model: epsilon {dp['epsilon']:.4g}, delta {dp['delta']:g}, {dp['unit']}"]
 
 
 def sample_sheet(generator: Generator, *, classes: int, seed: int, columns: int = 8, rows: int = 12) -> Image.Image:
