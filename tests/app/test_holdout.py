@@ -123,3 +123,13 @@ def test_a_private_fit_promises_in_its_card_and_is_not_watched(augury: Augury, t
     assert read(tmp_path / "drawn").facts["generator"]["dp"] == facts
     assert "differentially private model: epsilon" in (tmp_path / "drawn" / "card.md").read_text()
     augury(*argv, "--set", "dp.unit=image").expect_one_line("another model")
+
+
+def test_images_of_nobody_in_particular_are_not_promised_as_patients(augury: Augury, tmp_path: Path) -> None:
+    rows = [{"image": row["image"], "label": row["label"]} for row in two_each(10)]
+    data = write_manifest(tmp_path / "set", rows)
+    argv = ["fit", "cvae", data, "--out", tmp_path / "m", "--no-patients", "--set", "dp.epsilon=8", *FIT]
+    assert augury(*argv).status == 0
+    facts = read(tmp_path / "m").facts["dp"]
+    assert (facts["unit"], facts["units"]) == ("image", 20)
+    assert "for each image; patients are not known" in (tmp_path / "m" / "card.md").read_text()

@@ -12,8 +12,11 @@ from augury.errors import Refused
 from augury.generators.private import mechanism, unit_codes
 
 
-def promise(config: Any, train: Pairs, *, batch: int, steps: int) -> dict[str, Any] | None:
-    """epsilon, delta and how they were reached; None where the configuration asks for no privacy."""
+def promise(config: Any, train: Pairs, *, patients_known: bool, batch: int, steps: int) -> dict[str, Any] | None:
+    """epsilon, delta and how they were reached; None where the configuration asks for no privacy.
+
+    The unit is a patient only where patients are known: else it is an image with its near duplicates.
+    """
     dp = getattr(config, "dp", None)
     if dp is None:
         return None
@@ -21,7 +24,8 @@ def promise(config: Any, train: Pairs, *, batch: int, steps: int) -> dict[str, A
     how = mechanism(dp, units=len(size_U), images=len(train), batch=batch, releases=steps * config.noisy_gradients)
     return {
         "epsilon": _short(how.epsilon), "asked": dp.epsilon, "delta": dp.delta, "noise": _short(how.noise),
-        "clip": dp.clip, "rate": _short(how.rate), "releases": how.releases, "unit": dp.unit, "units": how.units,
+        "clip": dp.clip, "rate": _short(how.rate), "releases": how.releases, "units": how.units,
+        "unit": dp.unit if patients_known else "image",
         "most_images_of_a_unit": int(size_U.max()), "accountant": "rdp",
     }  # fmt: skip
 
@@ -59,10 +63,8 @@ def in_words(promised: Mapping[str, Any], *, patients_known: bool, most_of_a_pat
 
 
 def _unit(promised: Mapping[str, Any], *, patients_known: bool, most_of_a_patient: int) -> str:
-    if promised["unit"] == "patient" and patients_known:
-        return f"patient, with all images (at most {promised['most_images_of_a_unit']})"
     if promised["unit"] == "patient":
-        return "image with its near duplicates: patients are not known, so each was taken for a patient of its own"
+        return f"patient, with all images (at most {promised['most_images_of_a_unit']})"
     if not patients_known:
         return "image; patients are not known: someone with k images is k-fold less protected (epsilon times k)"
     return (

@@ -110,7 +110,10 @@ def _recipe(asked: Fit, material: Material) -> Recipe:
         role: samples_digest(manifest[int(i)] for i in part)
         for role, part in {"train": material.train, "choose": material.choose}.items()
     }
-    promised = promise(asked.config, material.pairs, batch=_batch(asked, material), steps=facts["steps"])
+    promised = promise(
+        asked.config, material.pairs, patients_known=manifest.patients_known, batch=_batch(asked, material),
+        steps=facts["steps"],
+    )  # fmt: skip
     refuse_choosing(promised, stops=asked.stop_at_memorisation)
     if promised is not None:
         facts["dp"] = promised
