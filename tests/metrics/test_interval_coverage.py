@@ -96,7 +96,7 @@ def covered(study: Study, groups: int, shift: float, *, studies: int, known: flo
 @pytest.mark.parametrize("study", [manifolds, uniques, kids, two_samples, shares])
 def test_intervals_hold_the_truth(study: Study, shift: float, groups: int) -> None:
     """At least nine times in ten; two deviations of the simulation's own error are let through."""
-    studies = 400 if groups < 100 else 150
+    studies = 200 if groups < 100 else 60
     known = {kids: 0.0, shares: 0.5}.get(study) if shift == 0 else None
     least = 0.90 - 2 * math.sqrt(0.9 * 0.1 / studies)
     assert min(covered(study, groups, shift, studies=studies, known=known).values()) >= least

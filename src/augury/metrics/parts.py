@@ -46,13 +46,14 @@ def by_parts(
     group_synthetic_M: NDArray[np.generic],
     figures: Sequence[Figure],
     seed: int,
+    freedom: float | None = None,
     level: float = 0.95,
 ) -> list[Estimate]:
     """`compute(real, synthetic)` gives some figures at once; an estimate of each, groups kept whole.
 
     The estimand is a figure's expectation at these numbers of items. Sets are cut into parts of about 500 items, two
-    at least, and again at random until there are 20 degrees of freedom. A share (range 0 to 1) has Wilson's interval
-    (1927) with as many draws as give it that variance, at most n.
+    at least, and again at random until there are 20 degrees of freedom; `freedom` counts fewer (None: all). A share
+    (range 0 to 1) has Wilson's interval (1927) with as many draws as give it that variance, at most n.
 
     Raises:
         ValueError: a set of fewer than four groups.
@@ -70,7 +71,7 @@ def by_parts(
         part_M = blocks(group_synthetic_M, count=parts, seed=seed + 2 * repeat + 1)
         value_PF = [compute(real_ND[part_N == p], synthetic_MD[part_M == p]) for p in range(parts)]
         variance_RF.append(np.var(value_PF, axis=0, ddof=1) / parts)
-    t = float(stdtrit(repeats * (parts - 1), 0.5 + level / 2))
+    t = float(stdtrit(freedom or repeats * (parts - 1), 0.5 + level / 2))
     variance_F = np.mean(variance_RF, axis=0)
     whole_F = compute(real_ND, synthetic_MD)
     return [
