@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from augury.studies.runner import run_study
 from augury.studies.study import Study
 
 TINY = {"steps": 8, "cvae.steps": 6, "candidates": ["light", "standard"], "seeds": 2, "classifier.validations": 2}
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync", "--hide-scrollbars")  # fmt: skip
 
 
 def _tiny(out: Path, **changes: object) -> Study:
@@ -40,3 +44,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
     out = tmp_path_factory.mktemp("finished") / "study"
     run_study(_tiny(out))
     return out
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Callable[..., None]:
+    """Opens a page in Debian's chromium with these flags; the test is skipped where there is none."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+
+    def open_page(path: Path, *flags: str) -> None:
+        command = [chromium, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *flags, path.as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+    return open_page

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +11,6 @@ import pytest
 from PIL import Image
 
 from augury.studies.report import build
-
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--hide-scrollbars")  # fmt: skip
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Callable[..., None]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("chromium is not installed (apt-get install chromium)")
-
-    def open_page(path: Path, *flags: str) -> None:
-        command = [chromium, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *flags, path.as_uri()]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-
-    return open_page
 
 
 def pixels(path: Path) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,17 @@ BOUND = 6 * 2**20  # bytes; photographs of 128 pixels take about 6 kB each, so a
 def pictures(samples: Sequence[Sample], *, words: Sequence[str]) -> list[Picture | None]:
     """Each image in small, None where it can no longer be read; `words` say what each shows."""
     shown = map_in_order(_small, samples)
-    return [
-        None if found is None else Picture(address=found[0], width=found[1], height=found[2], alt=text)
-        for found, text in zip(shown, words, strict=True)
-    ]
+    return [None if found is None else replace(found, alt=text) for found, text in zip(shown, words, strict=True)]
+
+
+def small(pixels: NDArray[Any], *, alt: str) -> Picture:
+    """Pixels (H, W) or (H, W, 3) as a picture of at most SIDE pixels a side; `alt` says what it shows."""
+    image = Image.fromarray(_eight_bits(pixels))
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    image.save(stream, format="JPEG", quality=QUALITY)
+    address = f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return Picture(address=address, width=image.width, height=image.height, alt=alt)
 
 
 def montage(manifest: Manifest, *, seed: int) -> list[tuple[str, list[int]]]:
@@ -65,17 +73,12 @@ def _of_groups(order_n: NDArray[np.int64], group_N: NDArray[np.int64], count: in
     return chosen
 
 
-def _small(sample: Sample) -> tuple[str, int, int] | None:
-    """A data address, width and height."""
+def _small(sample: Sample) -> Picture | None:
     try:
         pixels = readers.read(sample.image, sample.member).pixels
     except UserError:
         return None
-    image = Image.fromarray(_eight_bits(pixels))
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    image.save(stream, format="JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}", image.width, image.height
+    return small(pixels, alt="")
 
 
 def _eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:

@@ -122,10 +122,13 @@ def strip(axis: Axis, reference: Estimate | None, control: Estimate | None, *, d
     return head + ground(axis, d0=d0) + body + whisker(axis, reference, y=rows[0], kind="against", shape=SQUARE) + CLOSE
 
 
-def scale(axis: Axis) -> Markup:
-    """The axis under the strips: ticks with numbers. Hidden from screen readers, to whom the rows say their numbers."""
+def scale(axis: Axis, *, sign: bool = True) -> Markup:
+    """The axis under the strips: ticks with numbers, with a plus where `sign` is set.
+
+    Hidden from screen readers, to whom the rows say their numbers.
+    """
     tick = Markup('<svg class="tick" x="{:.2f}%" y="0"><line y2="5"/><text y="19" text-anchor="middle">{}</text></svg>')
-    marks = (tick.format(axis.percent(t), number(t, digits=axis.digits(), sign=True)) for t in axis.ticks)
+    marks = (tick.format(axis.percent(t), number(t, digits=axis.digits(), sign=sign)) for t in axis.ticks)
     line = Markup('<line class="base" x1="0" x2="100%" y1="0.5" y2="0.5"/>')
     return Markup('<svg class="strip scale" aria-hidden="true">') + line + Markup("").join(marks) + CLOSE
 
