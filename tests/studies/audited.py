@@ -45,11 +45,11 @@ def full() -> dict[str, Any]:
         },
         "tests": {
             "copies": {"p": 0.00002, "p_adjusted": 0.00008, "set": share(0.0225, 400), "holdout": share(0.006, 155),
-                       "says": "9 of 400 synthetic images are above the threshold; chance would put 2 there."},
+                       "says": "the closest matches are no closer than those of controls"},
             "nearest_share": {"p": 0.031, "p_adjusted": 0.093, "set": estimate(0.53, 0.035, 95, "group"),
-                              "holdout": estimate(0.5, 0.04, 95, "group"), "says": "A little nearer; by chance."},
+                              "holdout": estimate(0.5, 0.04, 95, "group"), "says": "as often near to held-out ones"},
             "membership": {"p": 0.4, "p_adjusted": 0.8, "set": estimate(0.51, 0.05, 95, "patient"), "holdout": None,
-                           "says": "The critic scores training and held-out images alike."},
+                           "says": "who was trained on cannot be told, by the generator's own score"},
         },
         "flagged": [
             {"image": f"images/{i:06d}.png", "train_image": f"a_ward/IMG_{i}.png", "score": 0.97 - i / 100,
@@ -80,7 +80,7 @@ def full() -> dict[str, Any]:
         },
         "by_class": {
             CLASSES[0]: {"label_fidelity": share(0.9, 180), "kid": row(estimate(0.05, 0.02, 45, "group"))},
-            CLASSES[1]: {"label_fidelity": share(0.72, 120), "kid": row(None, refused="21 patients, 30 are needed")},
+            CLASSES[1]: {"refused": "21 training patients or groups, 30 are needed"},
             CLASSES[2]: {"label_fidelity": share(0.77, 100), "kid": row(None, refused="29 patients, 30 are needed")},
         },
         "canaries": {"planted": 20, "out": 1, "share": share(0.05, 20), "exposure_bits": 1.3, "decoys": 199,
@@ -89,7 +89,8 @@ def full() -> dict[str, Any]:
         "epsilon": {"epsilon": 8.0, "delta": 1e-5, "unit": "patient"},
         "released": {"dropped": 14, "first": "COPIES FOUND"},
         "versions": {"augury": "0.1.0", "torch": "2.15.0", "python": "3.11.2"}, "seconds": 74.2, "seed": 0,
-        "size": [64, 64],
+        "encoders": {"resnet18 (ImageNet)": "weights from a file, fitted to photographs"}, "compared_at": [64, 64],
+        "notes": ["the held-out images are those of the training data that the generator never saw"],
     }  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def without_holdout() -> dict[str, Any]:
     train_only = dict.fromkeys(("holdout", "power", "canaries", "epsilon", "released"))
     tests = {name: {"p": None, "p_adjusted": None, "set": None, "holdout": None,
                     "says": "Needs held-out images."} for name in ("nearest_share", "membership")}  # fmt: skip
-    metrics = {"ours (internal)": {"kid": row(None, refused="no held-out images"), "vendi": row(estimate(41.2, 3.1))}}
+    metrics = {"ours (internal)": {"kid": row(None, refused="no held-out images"), "vendi": row(estimate(0.82, 0.04))}}
     return facts | train_only | {
         "verdict": "NOT TESTABLE", "tests": tests, "flagged": [], "metrics": metrics, "by_class": {}, "versions": {},
         "sentence": "Whether the set holds copies cannot be told: 0 patients or groups were held out, at least 30 are "

@@ -37,7 +37,8 @@ def test_everything_that_was_found_is_on_the_page(tmp_path: Path) -> None:
         "images/000003.png", "a_ward/IMG_3.png",
         "0.041", "0.032 to 0.050", "n = 95 groups",  # KID
         "160 held-out images, at least 5 x 512 = 2,560 are needed",
-        "21 patients, 30 are needed",
+        "21 training patients or groups, 30 are needed", "29 patients, 30 are needed",
+        "weights from a file", "that the generator never saw.", "64 × 64 pixels",
         "<b>malignant</b>",
         "1 of 20 marks came out", "1.3 bits",
         "Epsilon is 8 for each patient, except with a chance of 1 in 100\u202f000",

@@ -43,10 +43,13 @@ def share_scale() -> Markup:
 
 
 def metric_strip(found: Estimate | None, *, floor: Estimate | None, ceiling: Estimate | None, says: str) -> Markup:
-    """The set (square) between real held-out images (diamond) and spoiled ones (triangle), on an axis of its own."""
+    """The set (square) between real held-out images (diamond) and spoiled ones (triangle), on an axis of its own.
+
+    Nothing where only one of them is known: without another, a place says nothing.
+    """
     shown = [(found, "against", SQUARE), (floor, "control", DIAMOND), (ceiling, "spoiled", TRIANGLE)]
     values = [value for estimate, _, _ in shown for value in ends(estimate)]
-    if not values:
+    if sum(bool(ends(estimate)) for estimate, _, _ in shown) < 2:
         return Markup("")
     pad = 0.06 * (max(values) - min(values)) or 0.5
     axis = Axis(low=min(values) - pad, high=max(values) + pad, ticks=())

@@ -16,13 +16,18 @@ from augury.studies.report.words import count, duration, finite, number
 
 Facts = Mapping[str, Any]
 SIDES = ("set", "floor", "ceiling")
-SETTINGS = ("seed", "size", "device", "threshold")
+SETTINGS = ("seed", "device")
 
 
 def metrics(facts: Facts) -> list[dict[str, Any]]:
     """Per encoder its metrics, by the question that they speak to."""
+    says = table(facts.get("encoders"))
     return [
-        {"encoder": str(encoder), "groups": groups}
+        {
+            "title": words.WITHOUT_ENCODER.get(encoder, f"Encoder: {encoder}"),
+            "says": str(says.get(encoder) or ""),
+            "groups": groups,
+        }
         for encoder, found in table(facts.get("metrics")).items()
         if (groups := _grouped(table(found)))
     ]
@@ -47,13 +52,16 @@ def _metric_row(name: str, part: Facts) -> dict[str, Any]:
 def by_class(facts: Facts) -> dict[str, Any] | None:
     """One row for each class, one column for each figure; None where nothing was measured by class."""
     rows = {str(name): table(found) for name, found in table(facts.get("by_class")).items()}
-    columns = list(dict.fromkeys(name for found in rows.values() for name in found))
-    if not columns:
+    if not rows:
         return None
+    columns = list(dict.fromkeys(name for found in rows.values() for name in found if name != "refused"))
     return {
         "columns": [words.metric(name)[:2] for name in columns],
         "rows": [
-            (name, [_class_cell(found.get(column), percent=words.metric(column)[2]) for column in columns])
+            {
+                "name": name, "refused": str(found.get("refused") or ""),
+                "cells": [_class_cell(found.get(column), percent=words.metric(column)[2]) for column in columns],
+            }
             for name, found in rows.items()
         ],
     }  # fmt: skip
@@ -73,11 +81,11 @@ def _class_cell(value: Any, *, percent: bool) -> dict[str, Any]:
 
 
 def distributions(seen: Seen) -> list[dict[str, Any]]:
-    """How each statistic of single images is spread among held-out real and synthetic images."""
-    drawn = []
+    """How each statistic of single images is spread among real and synthetic images."""
+    drawn, other = [], "held-out real" if table(seen.facts.get("holdout")) else "real, training"
     for name, (real, synthetic) in seen.values.items():
         title, gloss = words.STATISTICS.get(name, (words.plain(name), ""))
-        sides = {"held-out real": real, "synthetic": synthetic}
+        sides = {other: real, "synthetic": synthetic}
         rows = {side: value_N for side, found in sides.items() if len(value_N := _finite(found))}
         if rows and np.ptp(np.concatenate(list(rows.values()))) > 0:
             sizes = ", ".join(f"{count(len(value_N))} {side}" for side, value_N in rows.items())
@@ -155,7 +163,8 @@ def method(facts: Facts) -> list[tuple[str, str]]:
     drawn = table(facts.get("set"))
     said = [
         ("Generator", " ".join(str(drawn[key]) for key in ("method", "origin") if drawn.get(key)) or "not known"),
-        ("Encoders", ", ".join(map(str, table(facts.get("metrics")))) or "none"),
+        ("Encoders", ", ".join(name for name in table(facts.get("metrics")) if name not in words.WITHOUT_ENCODER)),
+        ("Compared at", _plain(facts["compared_at"]) + " pixels" if facts.get("compared_at") else ""),
         *((words.plain(key), _plain(facts[key])) for key in SETTINGS if facts.get(key) is not None),
         ("Time", duration(facts.get("seconds"))),
     ]  # fmt: skip

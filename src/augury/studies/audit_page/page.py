@@ -12,7 +12,7 @@ from augury.studies.audit_page.seen import Seen
 from augury.studies.audit_page.verdicts import look, meaning
 from augury.studies.data_page.page import path_words
 from augury.studies.report.page import environment
-from augury.studies.report.reading import table
+from augury.studies.report.reading import sentences, table
 from augury.studies.report.words import count
 
 NARROW = "\u202f"  # a space at which no line ends
@@ -64,5 +64,6 @@ def context(seen: Seen, *, images: bool) -> dict[str, Any]:
         "sets": figures.sets(facts),
         "method": figures.method(facts),
         "versions": figures.versions(facts),
+        "notes": sentences(facts.get("notes")),
         "holdout": bool(table(facts.get("holdout"))),
     }

@@ -85,7 +85,7 @@ METRICS: dict[str, tuple[str, str, bool]] = {
         "AUROC of synthetic against real; 0.5: it can only guess, 1: it is always right",
         False,
     ),
-    "vendi": ("Vendi score", "number of clearly different images that the set is worth", False),
+    "vendi": ("Variety (Vendi score)", "as a ratio to as many real images; 1 is as varied", False),
     "ms_ssim": (
         "Likeness within a class",
         "mean structural similarity (MS-SSIM) of pairs; above real means less variety",
@@ -152,6 +152,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "authenticity", "c_t"),
 }  # fmt: skip
 OTHER = "Also measured"
+WITHOUT_ENCODER = {"pixels": "On the pixels themselves", "classifier": "By a classifier fitted to real images"}
 TESTS: dict[str, tuple[str, str, str]] = {
     "copies": (
         "Near copies",
