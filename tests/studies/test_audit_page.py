@@ -33,7 +33,7 @@ def test_everything_that_was_found_is_on_the_page(tmp_path: Path) -> None:
         "The smallest share noticed in at least four audits of five: 1 % of the set (4 images).",
         "redrawn by a network", "71 %",
         "BEYOND CHANCE", "WITHIN CHANCE", "<0.001",
-        "FLAGGED as a copy",
+        "FLAGGED",
         "images/000003.png", "a_ward/IMG_3.png",
         "0.041", "0.032 to 0.050", "n = 95 groups",  # KID
         "160 held-out images, at least 5 x 512 = 2,560 are needed",
@@ -82,6 +82,22 @@ def test_an_audit_of_nothing_has_a_page(tmp_path: Path) -> None:
     found = Page(build(tmp_path, bare).read_text())
     assert "Not measured" in found.text
     assert "None" not in found.text.replace("None were planted", "").replace("None, as far", "")
+
+
+def test_flags_that_chance_explains_are_called_so(tmp_path: Path) -> None:
+    words = "no more flagged images here than chance allows"
+    assert words not in page(full(), tmp_path)[1].text
+    facts = full()
+    facts["tests"]["copies"] |= {"p": 0.3, "p_adjusted": 0.9}
+    assert words in page(facts, tmp_path)[1].text
+
+
+def test_a_search_that_finds_no_share_says_so(tmp_path: Path) -> None:
+    facts = full()
+    facts["power"]["smallest"] = None
+    text = page(facts, tmp_path)[1].text
+    assert "even 20 % might have been missed" in text
+    assert "No share that was tried would have been noticed" in text
 
 
 def test_no_images_means_no_pixel(tmp_path: Path) -> None:

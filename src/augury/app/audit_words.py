@@ -53,7 +53,8 @@ def _cells(name: str, first: str, second: str) -> str:
     """Three columns, closer where they are long: only a reason in words is ever cut."""
     line = f"{name:26} {first:36} {second}".rstrip()
     if len(line) > WIDTH:
-        line = f"{name:26} {first} {second}".rstrip()
+        room = WIDTH - len(first) - len(second) - 2
+        line = f"{name:{max(len(name), room)}} {first} {second}".rstrip()
     return line if len(line) <= WIDTH else textwrap.shorten(line, WIDTH, placeholder=" …")
 
 

@@ -20,17 +20,17 @@ SETTINGS = ("seed", "device")
 
 
 def metrics(facts: Facts) -> list[dict[str, Any]]:
-    """Per encoder its metrics, by the question that they speak to."""
-    says = table(facts.get("encoders"))
-    return [
-        {
-            "title": words.WITHOUT_ENCODER.get(encoder, f"Encoder: {encoder}"),
-            "says": str(says.get(encoder) or ""),
-            "groups": groups,
-        }
-        for encoder, found in table(facts.get("metrics")).items()
-        if (groups := _grouped(table(found)))
-    ]
+    """Per encoder its metrics, by the question that they speak to; the many of single images apart, to be folded."""
+    found = []
+    for encoder, part in table(facts.get("metrics")).items():
+        title = words.WITHOUT_ENCODER.get(encoder, f"Encoder: {encoder}")
+        says = str(table(facts.get("encoders")).get(encoder) or "")
+        shifts = {name: value for name, value in table(part).items() if name.startswith(words.SHIFTS)}
+        rest = {name: value for name, value in table(part).items() if name not in shifts}
+        found.append({"title": title, "says": says, "groups": _grouped(rest), "folded": ""})
+        folded = f"{count(len(shifts), 'figures')} of brightness and texture"
+        found.append({"title": title, "says": "", "groups": _grouped(shifts), "folded": folded})
+    return [one for one in found if one["groups"]]
 
 
 def _grouped(found: Facts) -> list[tuple[str, list[dict[str, Any]]]]:

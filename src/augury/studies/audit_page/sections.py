@@ -23,9 +23,12 @@ FEW = 6  # flagged pairs that stand open; a table of more is folded
 def key_figures(facts: Facts) -> list[tuple[str, Figure | None]]:
     """The three figures behind the verdict."""
     copies = table(table(facts.get("tests")).get("copies"))
-    smallest = table(facts.get("power")).get("smallest")
-    found = None
-    if finite(smallest) is not None:
+    power = table(facts.get("power"))
+    smallest, found = power.get("smallest"), None
+    if finite(smallest) is None and power.get("at"):
+        most = words.share(max(_as_number(item) for item in power["at"].items()))
+        found = Figure(value="none", interval=f"even {most} might have been missed", sample="")
+    elif finite(smallest) is not None:
         found = Figure(value=words.share(smallest), interval=_of_set(facts, smallest), sample="")
     return [
         ("Synthetic images flagged", figure(copies.get("set"), percent=True)),
@@ -135,7 +138,10 @@ def flagged(facts: Facts) -> dict[str, Any]:
         for one in found[:ROWS]
     ]  # fmt: skip
     more = count(len(found) - ROWS) if len(found) > ROWS else ""
-    return {"rows": rows, "count": count(len(found), "images"), "more": more, "open": len(found) <= FEW}
+    adjusted = finite(table(table(facts.get("tests")).get("copies")).get("p_adjusted"))
+    by_chance = bool(rows) and adjusted is not None and adjusted >= LEVEL
+    return {"rows": rows, "count": count(len(found), "images"), "more": more, "open": len(found) <= FEW,
+            "by_chance": by_chance}  # fmt: skip
 
 
 def scores(seen: Seen) -> dict[str, Any] | None:

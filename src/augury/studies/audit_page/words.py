@@ -142,6 +142,7 @@ _SHIFTS = {
     "ks": ("{}: largest gap", "of the two cumulative distributions; 0 the same, 1 apart (Kolmogorov-Smirnov)"),
     "wasserstein": ("{}: shift", "mean distance moved, in standard deviations of real images (Wasserstein)"),
 }
+SHIFTS = tuple(f"{kind}_" for kind in _SHIFTS)
 # section -> beginnings of the names of its metrics
 GROUPS: dict[str, tuple[str, ...]] = {
     "Do they look real?": ("kid", "frechet", "manifold_precision", "density", "c2st", "ks_", "wasserstein_"),
