@@ -19,7 +19,7 @@ from types import FrameType
 
 import typer
 
-from augury.app import look, make, share, study
+from augury.app import audit, look, make, share, study
 from augury.app.progress import printable
 from augury.errors import UserError
 
@@ -43,6 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fit": make.fit,
     "sample": make.sample,
     "predict": make.predict,
+    "audit": audit.audit,
     "export": share.export,
     "report": look.report,
     "phantom": make.phantom,

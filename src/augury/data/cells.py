@@ -10,6 +10,7 @@ N images, K cells, D coefficients, B queries, M cells a query visits.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -73,6 +74,11 @@ def build(code_ND: NDArray[np.float16], *, workers: int) -> Cells:
         order_N=coded_n[np.argsort(cell_n, kind="stable")],
         start_K1=np.searchsorted(np.sort(cell_n), np.arange(len(anchor_KD) + 1)).astype(np.int64),
     )
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def parallel(work: Callable[[Task], Result], tasks: list[Task], *, workers: int) -> list[Result]:

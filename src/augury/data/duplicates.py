@@ -7,7 +7,6 @@ so that what defines the folds has not seen them. Exact copies are about equal i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from augury.data.candidates import Candidates, Thumbs, candidates
-from augury.data.cells import parallel
+from augury.data.cells import parallel, processors
 from augury.data.fingerprints import Fingerprints
 from augury.data.registration import (
     WHOLE,
@@ -84,7 +83,7 @@ def near_pairs(fingerprints: Fingerprints, *, level: float = CONFIRMED, workers:
         return NearPairs(first_P=_NONE, second_P=_NONE, correlation_P=np.empty(0))
     names_N = np.array([name.encode() for name in fingerprints.id_N])  # bytes: a quarter of the memory of text
     first_U = np.unique(names_N, return_index=True)[1]  # in the order of the ids
-    workers = workers or _processors()
+    workers = workers or processors()
     with threadpool_limits(limits=1):  # the threads are ours; theirs on top of them would collapse
         found = _confirmed(Thumbs(all_NHW=fingerprints.thumb_NHW, index_U=first_U), workers=workers, level=level)
     ends = first_U[np.stack([found.first_P, found.second_P])]
@@ -162,10 +161,6 @@ def _scores(thumbs: Thumbs, pairs: Candidates) -> tuple[Floats, NDArray[np.bool_
     near_b = np.flatnonzero(score_B >= UNLIKELY)
     score_B[near_b] = exact_agreement(fixed_BHW[near_b], moving_BHW[near_b], view_B6[near_b])
     return score_B, (turn_B == 0) & (np.abs(view_B6 - WHOLE).max(axis=1) <= STILL)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _unit(thumb_BHW: NDArray[np.uint16]) -> Floats:

@@ -34,14 +34,15 @@ def oriented(image_BHW: Floats, orientation_B: NDArray[np.int64]) -> Floats:
     return turned
 
 
-def texture(image_BHW: Floats, *, fine: float = FINE, broad: float = BROAD) -> Floats:
+def texture(image_BHW: Floats, *, fine: float = FINE, broad: float = BROAD, level: float = LEVEL) -> Floats:
     """Fine detail with local contrast divided out, so that a bright rim counts no more than a faint vessel.
 
+    Local contrast well below `level` (share of full scale) is no texture.
     Difference of Gaussians over its local root mean square (contrast normalisation: Jarrett et al., ICCV 2009, sec. 2).
     """
     band_BHW = _band(image_BHW, fine=fine, broad=broad)
     local_BHW: Floats = np.sqrt(_blurred(band_BHW * band_BHW, broad))
-    local_BHW += np.float32(LEVEL)
+    local_BHW += np.float32(level)
     normalised: Floats = band_BHW / local_BHW
     return normalised
 

@@ -42,12 +42,16 @@ class ResNet(nn.Module):
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """z_BD."""
+        return self.map(image_BCHW).mean(dim=(2, 3))
+
+    def map(self, image_BCHW: Tensor) -> Tensor:
+        """map_BDHW, what the mean is taken of."""
         height, width = image_BCHW.shape[-2:]
         right, below = -width % self.patch, -height % self.patch
         if right or below:
             image_BCHW = F.pad(image_BCHW, (0, right, 0, below), mode="replicate")
         map_BDHW: Tensor = self.body(self.stem(image_BCHW.contiguous(memory_format=CHANNELS_LAST)))
-        return map_BDHW.mean(dim=(2, 3))
+        return map_BDHW
 
 
 class Block(nn.Module):

@@ -20,7 +20,8 @@ from augury.data.in_order import Progress
 from augury.data.layouts import writable
 from augury.data.sample import Manifest
 from augury.errors import Refused, UserError
-from augury.studies.export.audited import COPIES, Audit, audit_of, audited_already
+from augury.studies.audit.verdict import COPIES
+from augury.studies.export.audited import Audit, audit_of, audited_already
 from augury.studies.export.card import LIMITS, NO_LICENCE, USES, Facts, card, drawn_by, verdict_of, warning_of
 
 __all__ = ["Audit", "audit_of", "audited_already", "hand_over", "synthetic_set"]

@@ -10,11 +10,10 @@ from typing import Any
 
 from augury.data.sample import Manifest
 from augury.errors import Refused, UserError
+from augury.studies.audit.verdict import VERDICTS
 
 FILE = Path("audit", "audit.json")  # below the set's folder
 SCHEMA = 1
-COPIES, ELEVATED, NONE, UNTESTABLE = "COPIES FOUND", "ELEVATED", "NO EVIDENCE OF COPYING", "NOT TESTABLE"
-VERDICTS = (COPIES, ELEVATED, NONE, UNTESTABLE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from augury.data.provenance import versions
-from augury.studies.export.audited import COPIES, ELEVATED, NONE, Audit
+from augury.studies.audit.verdict import COPIES, ELEVATED, NONE
+from augury.studies.export.audited import Audit
 from augury.studies.export.figures import cell, in_words, is_estimate, metric_rows, table
 from augury.studies.export.seven_cs import SOURCE, scorecard
 
