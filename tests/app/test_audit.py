@@ -111,3 +111,9 @@ def test_mistakes_are_said_in_one_line(augury: Augury, tmp_path: Path) -> None:
     augury("audit", tmp_path / "none", "--train", TRAIN).expect_one_line("none")
     augury("audit", made, "--train", TRAIN, "--holdout", TRAIN).expect_one_line("held-out images")
     augury("audit", made, "--train", "phantom:brain?n=12&size=32").expect_one_line("unknown class")
+    made = made_of("phantom:breast?n=8&size=32&seed=3", tmp_path / "more", n=8, noise=0.0)
+    augury("audit", made, "--train", TRAIN, "--canaries", 3).expect_one_line("--model MODEL")
+    augury("audit", made, "--train", TRAIN, "--model", made).expect_one_line("artefact.json")
+    augury("audit", made, "--train", TRAIN, "--weights", made / "none.safetensors").expect_one_line(
+        "no backbone 'none'"
+    )

@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
+from torch import Tensor
 
 from augury.conditions.condition import Condition
 from augury.conditions.pairs import to_unit
 from augury.data import provenance
 from augury.errors import UserError
 from augury.generators import load as load_generator
+from augury.generators.generator import Generator
 from augury.metrics.estimate import Estimate, Unit
 from augury.metrics.jackknife import blocks, jackknife
 from augury.metrics.neighbours import nearest
@@ -58,8 +60,8 @@ def black_box(z: dict[str, Features], subjects: Subjects, *, unit: Unit, seed: i
     return _membership(scores[0], scores[1], subjects, unit=unit, seed=seed)
 
 
-def white_box(model: Path, subjects: Subjects, *, unit: Unit, seed: int) -> tuple[Estimate, float]:
-    """Membership by the generator's own score. UserError where the model is another than the one that drew the set."""
+def generator_of(model: Path, subjects: Subjects) -> tuple[Generator, Tensor]:
+    """The generator that drew the set, and its number of each class of the audit. UserError for any other model."""
     artefact = provenance.read(model)
     drew = subjects.artefact.parents.get("generator") if subjects.artefact is not None else None
     if drew is not None and drew != artefact.digest:
@@ -71,12 +73,18 @@ def white_box(model: Path, subjects: Subjects, *, unit: Unit, seed: int) -> tupl
     names = list(artefact.facts["classes"])
     if any(name not in names for name in subjects.classes):
         raise UserError(f"--model {str(model)!r} knows the classes {names}; expected those of --train")
-    place_K = torch.tensor([names.index(name) for name in subjects.classes])
+    return generator, torch.tensor([names.index(name) for name in subjects.classes])
+
+
+def white_box(model: Path, subjects: Subjects, *, unit: Unit, seed: int) -> tuple[Estimate, float]:
+    """Membership by the generator's own score."""
+    generator, place_K = generator_of(model, subjects)
 
     def score(part: Part) -> NDArray[np.float64]:
         condition = Condition(label_B=place_K[torch.from_numpy(np.maximum(part.label_N, 0))])
-        image = to_unit(part.pixels_NCHW)
-        found: NDArray[np.float64] = generator.membership(image, condition, seed=seed).double().numpy()
+        found: NDArray[np.float64] = (
+            generator.membership(to_unit(part.pixels_NCHW), condition, seed=seed).double().numpy()
+        )
         return found
 
     return _membership(score(subjects.train), score(subjects.held), subjects, unit=unit, seed=seed)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augury.conditions.pairs import to_uint8, to_unit
 from augury.data.cache import write_atomically
 from augury.data.provenance import versions
 from augury.errors import UserError
@@ -23,23 +22,32 @@ from augury.metrics.estimate import Unit
 from augury.metrics.privacy import share_of
 from augury.metrics.tail_excess import tail_excess
 from augury.studies.audit import encoders
-from augury.studies.audit.copies import PLANTED, Copies, Power, controls, judge, matches_of, one_each, power
+from augury.studies.audit.copies import (
+    PLANTED,
+    Copies,
+    Power,
+    controls,
+    judge,
+    matches_of,
+    one_each,
+    power,
+    threshold_of,
+)
 from augury.studies.audit.correlation import best_correlation
 from augury.studies.audit.detector import Detector, learned, thumbs
 from augury.studies.audit.labels import label_fidelity
-from augury.studies.audit.nearness import black_box, nearness, white_box
+from augury.studies.audit.nearness import black_box, generator_of, nearness, white_box
 from augury.studies.audit.planted import fit_autoencoder, planted
+from augury.studies.audit.record import about, by_class, flagged, pairs
 from augury.studies.audit.resemblance import compared, likeness_within, statistics
-from augury.studies.audit.subjects import Asked, Note, Part, Progress, Subjects, gather
-from augury.studies.audit.verdict import sentence, word
-from augury.studies.audit_page import Pair, Seen, build
+from augury.studies.audit.subjects import Asked, Note, Progress, Subjects, gather
+from augury.studies.audit.verdict import ERROR, sentence, word
+from augury.studies.audit_page import Seen, build
 from augury.studies.canaries import canaries
 from augury.studies.material import staged
 from augury.studies.verdict import holm
 
 SCHEMA = 1
-SHOWN = 24  # pairs on the page
-FEW_PATIENTS = 30  # of a class, below which nothing is said of it (EVALUATION.md)
 FEWEST = 4  # images of either side, below which there is nothing to compare
 
 
@@ -65,6 +73,7 @@ def audit(asked: Asked, options: Options, *, progress: Progress | None = None, n
             f"got {len(subjects.made)} synthetic and {len(subjects.train)} training images; expected at least "
             f"{FEWEST} of each: draw more with `augury sample`"
         )
+    others = _others(subjects, options)  # before anything long: what is wrong with them is said at once
     unit: Unit = "patient" if subjects.patients_known else "group"
     learn = subjects.learn if subjects.apart else subjects.train
     encoder = learned(thumbs(learn.pixels_NCHW), seed=asked.seed, device=options.device,
@@ -73,47 +82,60 @@ def audit(asked: Asked, options: Options, *, progress: Progress | None = None, n
     copies, stated, correlations = _copies(subjects, detector, seed=asked.seed, stage=stage)
     internal = encoders.own(encoder, apart=subjects.apart)
     p, tests, rows = _tests(subjects, internal, copies, correlations, options=options, unit=unit, seed=asked.seed)
-    used = [internal, *_others(subjects, options)]
+    metrics, said, values, classes = _figures(
+        asked, subjects, [internal, *others], unit=unit, device=options.device, progress=progress
+    )
+    metrics[internal.name] |= rows
+    facts = {
+        "schema": SCHEMA, **_conclusion(subjects, copies, stated, p, tests), **about(subjects), "metrics": metrics,
+        "flagged": flagged(subjects, copies), "by_class": by_class(subjects, copies, classes), "encoders": said,
+        "canaries": _canaries(asked, options, progress), "released": None, "seed": asked.seed,
+        "device": options.device, "versions": versions(), "seconds": time.monotonic() - start,
+    }  # fmt: skip
+    return Seen(
+        facts=json.loads(json.dumps(facts)), pairs=pairs(subjects, copies), score_S=copies.found.score_N,
+        control_C=copies.control_C, threshold=copies.threshold, values=values,
+    )  # fmt: skip
+
+
+def _figures(
+    asked: Asked, subjects: Subjects, used: Sequence[encoders.Encoder], *, unit: Unit, device: str,
+    progress: Progress | None,
+) -> tuple[dict[str, dict[str, Any]], dict[str, str], dict[str, Any], dict[str, dict[str, Any]]]:  # fmt: skip
+    """Figures by encoder, what each encoder is, the values behind the statistics, and label fidelity by class."""
     metrics: dict[str, dict[str, Any]] = {}
     for place, one in enumerate(used):
         if progress is not None:
             progress("comparing with real images", place, len(used))
         metrics[one.name] = compared(subjects, one, seed=asked.seed, unit=unit)
-    metrics[internal.name] |= rows
     shifts, values = statistics(subjects, seed=asked.seed, unit=unit)
-    fidelity, by_class = label_fidelity(
-        subjects, seed=asked.seed, unit=unit, device=options.device, report=stage("judging classes")
+    fidelity, classes = label_fidelity(
+        subjects, seed=asked.seed, unit=unit, device=device, report=staged(progress)("judging classes")
     )
     metrics["pixels"] = {**shifts, "ms_ssim": likeness_within(subjects, seed=asked.seed)}
     metrics["classifier"] = {"label_fidelity": fidelity}
+    return metrics, {one.name: one.says for one in used}, values, classes
+
+
+def _conclusion(
+    subjects: Subjects, copies: Copies, stated: Power, p: Mapping[str, float], tests: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The verdict with its sentence, the tests with their adjusted p, and the power."""
     adjusted = dict(zip(p, holm(list(p.values()))[0], strict=True))
     held_groups = subjects.held.groups
     verdict = word(adjusted, flagged=int(copies.flagged_S.sum()), powerful=stated.enough, held_groups=held_groups)
-    for name, behind in tests.items():
-        behind |= {"p": p[name], "p_adjusted": adjusted[name]}
-    facts = {
-        "schema": SCHEMA, "verdict": verdict,
-        "sentence": sentence(
-            verdict, share=copies.share(), alarms=copies.false_alarms(), smallest=stated.smallest,
-            held_groups=held_groups, rejecting=[name.replace("_", " ") for name, q in adjusted.items() if q < 0.05],
-        ),
-        "set": _of_set(subjects), "train": _of_real(subjects.train, subjects),
-        "holdout": _of_real(subjects.held, subjects) | {"learned_from": len(subjects.learn)} if len(subjects.held)
-        else None,
+    said = sentence(
+        verdict, share=copies.share(), alarms=copies.false_alarms(), smallest=stated.smallest, held_groups=held_groups,
+        controls=len(copies.control_C), rejecting=[n.replace("_", " ") for n, q in adjusted.items() if q < ERROR],
+    )  # fmt: skip
+    return {
+        "verdict": verdict, "sentence": said,
+        "tests": {n: {**behind, "p": p[n], "p_adjusted": adjusted[n]} for n, behind in tests.items()},
         "power": {
             "at": {f"{share:g}": one.as_json() for share, one in stated.at.items()},
             "kinds": {kind: one.as_json() for kind, one in stated.sensitivity.items()}, "smallest": stated.smallest,
         },
-        "tests": tests, "flagged": _flagged(subjects, copies), "metrics": metrics,
-        "by_class": _by_class(subjects, copies, by_class), "epsilon": _epsilon(subjects),
-        "encoders": {one.name: one.says for one in used}, "compared_at": list(subjects.preparation.size),
-        "canaries": _canaries(asked, options, progress), "released": None, "notes": list(subjects.notes),
-        "seed": asked.seed, "device": options.device, "versions": versions(), "seconds": time.monotonic() - start,
     }  # fmt: skip
-    return Seen(
-        facts=json.loads(json.dumps(facts)), pairs=_pairs(subjects, copies), score_S=copies.found.score_N,
-        control_C=copies.control_C, threshold=copies.threshold, values=values,
-    )  # fmt: skip
 
 
 def publish(folder: Path, seen: Seen, *, images: bool) -> Path:
@@ -155,10 +177,13 @@ def _tests(
     """p and what stands behind it by the test's name, and the rows of figures of privacy."""
     p = {"copies": copies.p, "registered_correlation": tail_excess(*correlations, seed=seed)}
     share, alarms = copies.share().as_json(), copies.false_alarms().as_json()
+    limit, tried = threshold_of(correlations[1], seed=seed)
     tests: dict[str, dict[str, Any]] = {
         "copies": {"set": share, "holdout": alarms, "says": "the closest matches are no closer than those of controls"},
         "registered_correlation": {
-            "set": None, "holdout": None, "says": "no image correlates with a training image as no control does"
+            "set": share_of(int((correlations[0] > limit).sum()), len(correlations[0])).as_json(),
+            "holdout": share_of(int((tried > limit).sum()), len(tried), unit="group").as_json(),
+            "says": "no image correlates with a training image as no control does",
         },
     }  # fmt: skip
     rows: dict[str, Any] = {
@@ -191,6 +216,11 @@ def _tests(
 
 
 def _others(subjects: Subjects, options: Options) -> Sequence[encoders.Encoder]:
+    """The encoders that were asked for. UserError for these, and for a model that is not the set's or not there."""
+    if options.model is not None:
+        generator_of(options.model, subjects)
+    elif options.canaries:
+        raise UserError("--canaries got no model; expected --model MODEL, whose recipe is fitted once more: name it")
     channels, height, width = subjects.train.pixels_NCHW.shape[1:]
     found = []
     if options.weights is not None:
@@ -200,87 +230,9 @@ def _others(subjects: Subjects, options: Options) -> Sequence[encoders.Encoder]:
     return found
 
 
-def _of_set(subjects: Subjects) -> dict[str, Any]:
-    manifest, artefact = subjects.made.manifest, subjects.artefact
-    count_K = np.bincount(np.maximum(manifest.label_N, 0), minlength=len(subjects.classes))
-    return {
-        "name": Path(manifest.name).name, "digest": manifest.digest, "images": len(manifest),
-        "classes": dict(zip(subjects.classes, count_K.tolist(), strict=True)) if (manifest.label_N >= 0).all() else {},
-        "origin": artefact.parents.get("generator") if artefact is not None else None,
-        "method": artefact.facts.get("method") if artefact is not None else None,
-    }  # fmt: skip
-
-
-def _of_real(part: Part, subjects: Subjects) -> dict[str, Any]:
-    return {
-        "name": part.manifest.name, "digest": part.manifest.digest, "images": len(part), "groups": part.groups,
-        "patients_known": subjects.patients_known,
-    }  # fmt: skip
-
-
-def _flagged(subjects: Subjects, copies: Copies) -> list[dict[str, Any]]:
-    order = np.argsort(-copies.found.score_N, kind="stable")
-    return [
-        {
-            "image": subjects.made.manifest[int(i)].row,
-            "train_image": subjects.train.manifest[int(copies.found.index_N[i])].row,
-            "score": round(float(copies.found.score_N[i]), 4), "correlation": round(float(copies.found.score_N[i]), 4),
-            "why": f"registered texture agrees above {copies.threshold:.3f}",
-        }
-        for i in order
-        if copies.flagged_S[i]
-    ]  # fmt: skip
-
-
-def _by_class(
-    subjects: Subjects, copies: Copies, fidelity: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    """What may be said of each class: nothing where few patients show it."""
-    found: dict[str, dict[str, Any]] = {}
-    for label, name in enumerate(subjects.classes):
-        here = subjects.made.label_N == label
-        patients = len(np.unique(subjects.train.group_N[subjects.train.label_N == label]))
-        if patients < FEW_PATIENTS or not here.any():
-            found[name] = {"refused": f"{patients} training patients or groups, {FEW_PATIENTS} are needed"}
-            continue
-        found[name] = {
-            "copies": share_of(int(copies.flagged_S[here].sum()), int(here.sum())).as_json(),
-            "label_fidelity": dict(fidelity.get(name, {})) or None,
-        }
-    return found
-
-
-def _epsilon(subjects: Subjects) -> dict[str, Any] | None:
-    generator = (subjects.artefact.facts.get("generator") or {}) if subjects.artefact is not None else {}
-    promised = generator.get("dp")
-    return None if promised is None else {name: promised[name] for name in ("epsilon", "delta", "unit")}
-
-
 def _canaries(asked: Asked, options: Options, progress: Progress | None) -> dict[str, Any] | None:
-    if not options.canaries:
+    if not options.canaries or options.model is None:
         return None
-    if options.model is None:
-        raise UserError("--canaries got no model; expected --model MODEL, whose recipe is fitted once more: name it")
     return canaries(
         options.model, asked.train, k=options.canaries, seed=asked.seed, device=options.device, progress=progress
     )
-
-
-def _pairs(subjects: Subjects, copies: Copies) -> list[Pair]:
-    found = []
-    for i in np.argsort(-copies.found.score_N, kind="stable")[:SHOWN]:
-        label = int(subjects.made.label_N[i])
-        found.append(
-            Pair(
-                synthetic=_picture(subjects.made, int(i)),
-                train=_picture(subjects.train, int(copies.found.index_N[i])),
-                score=float(copies.found.score_N[i]), flagged=bool(copies.flagged_S[i]),
-                label=subjects.classes[label] if label >= 0 and subjects.classes else None,
-            )
-        )  # fmt: skip
-    return found
-
-
-def _picture(part: Part, place: int) -> NDArray[np.uint8]:
-    image_CHW = to_uint8(to_unit(part.pixels_NCHW[place : place + 1]))[0]
-    return image_CHW[0] if len(image_CHW) == 1 else np.ascontiguousarray(image_CHW.transpose(1, 2, 0))

@@ -22,7 +22,14 @@ def word(p_adjusted: Mapping[str, float], *, flagged: int, powerful: bool, held_
 
 
 def sentence(
-    verdict: str, *, share: Estimate, alarms: Estimate, smallest: float | None, held_groups: int, rejecting: list[str]
+    verdict: str,
+    *,
+    share: Estimate,
+    alarms: Estimate,
+    smallest: float | None,
+    held_groups: int,
+    controls: int,
+    rejecting: list[str],
 ) -> str:
     """What was found in one sentence, with what it does not mean in a second."""
     found = f"{_percent(share.value)} of {share.n} synthetic images ({_percent(share.low)} to {_percent(share.high)})"
@@ -45,9 +52,12 @@ def sentence(
     why = (
         f"{held_groups} patients or groups were held out, at least {FEWEST} are needed"
         if held_groups < FEWEST
-        else f"a share of {_percent(smallest)} of copies is the smallest that would have been found"
-        if smallest is not None
-        else "even 20 % of copies might have been missed"
+        else f"with {share.n} synthetic images and {controls} real ones to compare them with, "
+        + (
+            f"{_percent(smallest)} of copies is the smallest share that would have been found"
+            if smallest is not None
+            else "even 20 % of copies might be missed"
+        )
     )
     return f"Whether the set holds copies cannot be told: {why}; treat it as you treat the training images."
 
