@@ -16,7 +16,7 @@ import pytest
 from augury.app import cli, look
 from augury.errors import Refused, UserError
 
-COMMANDS = ("check", "study", "fit", "sample", "predict", "export", "report", "phantom", "doctor")
+COMMANDS = ("check", "study", "fit", "sample", "predict", "audit", "export", "report", "phantom", "doctor")
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
