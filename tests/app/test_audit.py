@@ -105,6 +105,25 @@ def test_without_held_out_images_nothing_is_cleared(augury: Augury, tmp_path: Pa
     assert set(found.facts["tests"]) == {"copies", "registered_correlation"}
 
 
+def test_what_a_model_drew_is_compared_with_what_it_saw(augury: Augury, tmp_path: Path) -> None:
+    data, model, made = "phantom:breast?n=160&size=32&seed=1", tmp_path / "model", tmp_path / "set"
+    assert augury("fit", "cvae", data, "--out", model, "--steps", 20, "--holdout", 0.4, "--quiet").status == 0
+    assert augury("sample", model, "-n", 60, "--out", made, "--quiet").status == 0
+    found = augury("audit", made, "--train", data, "--model", model, "--encoder", model, "--quiet")
+    found.expect_one_line("cvae")  # a generator is no encoder
+    found = augury("audit", made, "--train", data, "--model", model, "--json", "--quiet")
+    assert found.status == 0, found.err
+    facts = found.facts
+    assert facts["train"]["images"] == 96
+    assert facts["holdout"]["images"] + facts["holdout"]["learned_from"] == 64
+    assert facts["set"]["method"] == "cvae"
+    assert "score" in facts["tests"]["membership"]["says"]
+    assert facts["metrics"]["classifier"]["label_fidelity"]["set"]["n"] == 60
+    other = tmp_path / "other"
+    assert augury("fit", "cvae", data, "--out", other, "--steps", 2, "--quiet").status == 0
+    augury("audit", made, "--train", data, "--model", other).expect_one_line("the set was drawn by")
+
+
 def test_mistakes_are_said_in_one_line(augury: Augury, tmp_path: Path) -> None:
     made = made_of("phantom:breast?n=8&size=32&seed=3", tmp_path / "fresh", n=3, noise=0.0)
     augury("audit", made, "--train", TRAIN).expect_one_line("at least 4 of each")
