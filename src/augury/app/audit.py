@@ -52,8 +52,10 @@ def audit(
     with talk(as_json=as_json, quiet=quiet) as voice:
         voice.note(f"auditing {data}")
         from augury.app.audit_words import audit_text
-        from augury.studies.audit import Asked, Options, publish, release_set
-        from augury.studies.audit import audit as run_audit
+        from augury.studies.audit.release import release_set
+        from augury.studies.audit.run import Options, publish
+        from augury.studies.audit.run import audit as run_audit
+        from augury.studies.audit.subjects import Asked
         from augury.studies.export.audited import place_of
 
         asked = Asked(data=data, train=train, holdout=holdout, layout=layout, size=pixels, modality=modality, seed=seed)

@@ -26,7 +26,7 @@ from augury.pretraining.copy_match import CopyMatch, CopyMatchConfig, Images
 from augury.training import Run
 
 CANDIDATES = 5
-STEPS, BATCH = 150, 128  # of the encoder: with these the copied image is among the five in 97 of 100 (docs/log.md)
+STEPS, BATCH = 150, 128  # of the encoder; how often the original is then among the five: docs/log.md
 ORIENTATIONS = 8
 # Texture of scales in which neither 5 % noise nor an autoencoder leaves much of a difference, but another patient does;
 # where the local contrast is below LEVEL, such as in a black border, there is nothing to agree about.
@@ -41,10 +41,6 @@ class Matches:
 
     score_N: NDArray[np.float64]  # correlation of registered texture, -1 to 1
     index_N: IntArray  # position among the training images
-
-    def at(self, index_n: IntArray) -> Matches:
-        """The matches of these queries."""
-        return Matches(score_N=self.score_N[index_n], index_N=self.index_N[index_n])
 
 
 class Detector:

@@ -13,9 +13,8 @@ from augury.conditions.pairs import to_uint8, to_unit
 from augury.metrics.privacy import share_of
 from augury.studies.audit.copies import Copies
 from augury.studies.audit.subjects import Part, Subjects
-from augury.studies.audit_page import Pair
+from augury.studies.audit_page.seen import MOST_PAIRS, Pair
 
-SHOWN = 24  # pairs on the page
 FEW_PATIENTS = 30  # of a class, below which nothing is said of it (EVALUATION.md)
 
 
@@ -92,7 +91,7 @@ def epsilon(subjects: Subjects) -> dict[str, Any] | None:
 def pairs(subjects: Subjects, copies: Copies) -> list[Pair]:
     """The closest matches as pictures."""
     found = []
-    for i in np.argsort(-copies.found.score_N, kind="stable")[:SHOWN]:
+    for i in np.argsort(-copies.found.score_N, kind="stable")[:MOST_PAIRS]:
         label = int(subjects.made.label_N[i])
         found.append(
             Pair(

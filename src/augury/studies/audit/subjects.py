@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augury.data import provenance
+from augury.data.fingerprints import one_channel_if_grey
 from augury.data.importers import load, load_with_fingerprints
 from augury.data.preparation.preparation import Preparation
 from augury.data.provenance import Artefact
+from augury.data.readers import decode
 from augury.data.sample import IntArray, Manifest
 from augury.data.splits import halves
 from augury.data.store import prepare
@@ -154,31 +157,24 @@ def _preparation(asked: Asked, made: Manifest, train: Manifest, artefact: Artefa
         facts["size"] = tuple(facts["size"])
         if max(facts["size"]) <= LARGEST:
             return preparation_of(facts), "real images are prepared as those that the generator was fitted to"
-    size = asked.size or _size(made)
+    own_size, channels = _form(made)
+    size = asked.size or own_size
     if generator.get("preparation"):
         facts = {**generator["preparation"], "size": size}
         return preparation_of(facts), f"compared at {size[0]} x {size[1]} pixels"
     choice = chosen(train, named=asked.modality, asked={})
     return (
-        preparation_of({"size": size, **choice.preparation, "channels": _channels(made)}),
+        preparation_of({"size": size, **choice.preparation, "channels": channels}),
         f"real images are prepared as {choice.modality} ({choice.because}), at {size[0]} x {size[1]} pixels",
     )
 
 
-def _size(made: Manifest) -> tuple[int, int]:
-    """Of the first image, shrunk to what is compared."""
-    from augury.data.readers import decode
-
-    height, width = decode(made[0].image, made[0].member).shape[:2]
-    shrink = min(1.0, LARGEST / max(height, width))
-    return max(8, round(height * shrink)), max(8, round(width * shrink))
-
-
-def _channels(made: Manifest) -> int:
-    from augury.data.fingerprints import one_channel_if_grey
-    from augury.data.readers import decode
-
-    return 1 if one_channel_if_grey(decode(made[0].image, made[0].member)).ndim == 2 else 3
+def _form(made: Manifest) -> tuple[tuple[int, int], Literal[1, 3]]:
+    """Height and width of the first image, shrunk to what is compared, and its channels."""
+    pixels = one_channel_if_grey(decode(made[0].image, made[0].member))
+    shrink = min(1.0, LARGEST / max(pixels.shape[:2]))
+    height, width = (max(8, round(side * shrink)) for side in pixels.shape[:2])
+    return (height, width), 1 if pixels.ndim == 2 else 3
 
 
 def _part(
