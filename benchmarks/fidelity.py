@@ -15,12 +15,9 @@ import argparse
 import contextlib
 import io
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait should not count as work
 
 import numpy as np
 import torch

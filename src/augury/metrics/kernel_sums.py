@@ -105,7 +105,8 @@ def _within_groups(x: Features, block_N: IntArray, group_N: NDArray[np.generic] 
         if len(rows) > 1:
             part = x.rows(rows)
             one = np.array([len(rows)])
-            total = part.straight(part, one, one)[0, 0] + float(part.curved(part).double().sum())
+            sums = part.totals(one)
+            total = sums.straight(sums)[0, 0] + float(part.curved(part).double().sum())
             sum_B[block_N[rows[0]]] += total - part.own().sum()
     return sum_B
 
@@ -149,24 +150,34 @@ class Features:
         g_nm = torch.addmm(u_m, self.z_ND, other.z_ND.T).add_(u_n[:, None])
         return (g_nm + 3 * self.c).mul_(g_nm).mul_(g_nm)
 
-    def straight(self, other: Features, size_B: IntArray, size_C: IntArray) -> Array:
-        """Sums of c^3 + 3 c^2 g over pairs of blocks of these sizes, in float64 from sums over single images."""
-        (u_B, z_BD), (u_C, z_CD) = self._totals(size_B), other._totals(size_C)
-        gap_BC = np.outer(u_B, size_C) + np.outer(size_B, u_C) + z_BD @ z_CD.T
-        sum_BC: Array = self.c**3 * np.outer(size_B, size_C) + 3 * self.c**2 * gap_BC
-        return sum_BC
-
-    def _totals(self, size_B: IntArray) -> tuple[Array, Array]:
+    def totals(self, size_B: IntArray) -> Totals:
+        """Sums over blocks of these sizes."""
         stop_B = np.cumsum(size_B)
         parts = [slice(stop - size, stop) for stop, size in zip(stop_B, size_B, strict=True)]
         z_BD = torch.stack([self.z_ND[part].sum(0, dtype=torch.float64) for part in parts]).cpu().numpy()
-        return np.array([self.u_N[part].sum() for part in parts]), z_BD
+        return Totals(np.array([self.u_N[part].sum() for part in parts]), z_BD, size_B, self.c)
 
     def own(self) -> Array:
         """What an image's pair with itself adds, straight and curved: k(x, x)_N."""
         g_N = (self.z_ND.double() ** 2).sum(1).cpu().numpy() + 2 * self.u_N
         own_N: Array = (self.c + g_N) ** 3
         return own_N
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums of u and z over blocks, in float64."""
+
+    u_B: Array
+    z_BD: Array
+    size_B: IntArray
+    c: float
+
+    def straight(self, other: Totals) -> Array:
+        """Sums of c^3 + 3 c^2 g over pairs of blocks, from sums over single images."""
+        gap_BC = np.outer(self.u_B, other.size_B) + np.outer(self.size_B, other.u_B) + self.z_BD @ other.z_BD.T
+        sum_BC: Array = self.c**3 * np.outer(self.size_B, other.size_B) + 3 * self.c**2 * gap_BC
+        return sum_BC
 
 
 def features(x_ND: Floats, y_MD: Floats, *, device: str, precise: bool) -> tuple[Features, Features]:
@@ -187,23 +198,30 @@ def features(x_ND: Floats, y_MD: Floats, *, device: str, precise: bool) -> tuple
 
 def block_sums(x: Features, y: Features, *, block_x_N: IntArray, block_y_M: IntArray) -> KernelSums:
     """The sums where every image is a group of its own."""
-    x, y = x.rows(np.argsort(block_x_N, kind="stable")), y.rows(np.argsort(block_y_M, kind="stable"))
+    x, y = _sorted(x, block_x_N), _sorted(y, block_y_M)
     size_x_B, size_y_B = np.bincount(block_x_N), np.bincount(block_y_M)
-    block_y_M, xy_BB = np.sort(block_y_M), x.straight(y, size_x_B, size_y_B)
+    total_x, total_y = x.totals(size_x_B), y.totals(size_y_B)
+    block_y_M, xy_BB = np.sort(block_y_M), total_x.straight(total_y)
     for block, rows in _runs(size_x_B):
         for columns in slices(len(block_y_M), _COLUMNS):
             curved_nm = x.part(rows).curved(y.part(columns))
             xy_BB[block] += _by_block(curved_nm, block_y_M[columns], count=len(size_y_B))
     return KernelSums(
-        xx_BB=_within(x, size_x_B), yy_BB=_within(y, size_y_B), xy_BB=xy_BB, size_x_B=size_x_B, size_y_B=size_y_B,
+        xx_BB=_within(x, total_x), yy_BB=_within(y, total_y), xy_BB=xy_BB, size_x_B=size_x_B, size_y_B=size_y_B,
         alike_x_B=size_x_B, alike_y_B=size_y_B,
     )  # fmt: skip
 
 
-def _within(x: Features, size_B: IntArray) -> Array:
+def _sorted(x: Features, block_N: IntArray) -> Features:
+    in_order = bool((np.diff(block_N) >= 0).all())
+    return x if in_order else x.rows(np.argsort(block_N, kind="stable"))
+
+
+def _within(x: Features, total: Totals) -> Array:
     """Sums over pairs of different images of one sorted set: a pair is computed once and counted both ways."""
-    block_N, count = np.repeat(np.arange(len(size_B)), size_B), len(size_B)
-    sum_BB = x.straight(x, size_B, size_B) - np.diag(np.bincount(block_N, x.own(), count))
+    size_B, count = total.size_B, len(total.size_B)
+    block_N = np.repeat(np.arange(count), size_B)
+    sum_BB = total.straight(total) - np.diag(np.bincount(block_N, x.own(), count))
     for block, rows in _runs(size_B):
         part = x.part(rows)
         sum_BB[block, block] += float(part.curved(part).sum(0).double().sum())
