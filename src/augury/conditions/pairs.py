@@ -1,11 +1,11 @@
 """Pixels with their conditions, indexed by a tensor.
 
-N images, B batch, C channels, H height, W width.
+N images, B batch, C channels, K map channels, H height, W width.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,17 +19,27 @@ from augury.conditions.condition import Condition
 class Pairs:
     """Images and what is known of each: `pairs[index_B]` gives (image_BCHW in [-1, 1], Condition).
 
-    `pixels_NCHW` is uint8 or uint16 (a memory map will do) or float32 that already lies in [-1, 1].
+    `pixels_NCHW` is uint8 or uint16 (a memory map will do) or float32 that already lies in [-1, 1]. `map_NKHW`, if
+    there is one, holds the maps of all images (a memory map will do), 255 meaning 1; `maps` names its channels, among
+    them "mask", what a segmenter is to find. They come as the condition's map_BKHW.
     """
 
     pixels_NCHW: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
     condition: Condition
     classes: int
     group_N: Tensor | None = None  # int64: which patient, or group of images, each is of; None: not told
+    map_NKHW: NDArray[np.uint8] | None = None
+    maps: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.pixels_NCHW) != len(self.condition):
             raise ValueError(f"{len(self.pixels_NCHW)} images but {len(self.condition)} conditions; give one each")
+        count, _, *sides = self.pixels_NCHW.shape
+        shape = None if self.map_NKHW is None else self.map_NKHW.shape
+        if shape != ((count, len(self.maps), *sides) if self.maps else None):
+            raise ValueError(
+                f"maps of shape {shape} for {count} images of {sides}, named {self.maps}; give each a name"
+            )
 
     def __len__(self) -> int:
         return len(self.pixels_NCHW)
@@ -46,14 +56,24 @@ class Pairs:
         return self.condition.labels()
 
     def __getitem__(self, index_B: Tensor) -> tuple[Tensor, Condition]:
-        pixels_BCHW = np.asarray(self.pixels_NCHW[index_B.cpu().numpy()])
-        return to_unit(pixels_BCHW), self.condition[index_B]
+        index_b, condition = index_B.cpu().numpy(), self.condition[index_B]
+        if self.map_NKHW is not None:
+            map_BKHW = torch.from_numpy(self.map_NKHW[index_b].astype(np.float32)).div_(255)
+            condition = replace(condition, map_BKHW=map_BKHW, maps=self.maps)
+        return to_unit(np.asarray(self.pixels_NCHW[index_b])), condition
+
+    def channel(self, name: str) -> NDArray[np.uint8]:
+        """map_NHW of this name, 0 .. 255; ValueError where there is none."""
+        if self.map_NKHW is None or name not in self.maps:
+            raise ValueError(f"got no map {name!r}, only {self.maps}; make the pairs with it")
+        return self.map_NKHW[:, self.maps.index(name)]
 
     def subset(self, index_n: Tensor) -> Pairs:
         """The pairs at these positions."""
-        return Pairs(
-            pixels_NCHW=self.pixels_NCHW[index_n.numpy()], condition=self.condition[index_n], classes=self.classes,
+        return replace(
+            self, pixels_NCHW=self.pixels_NCHW[index_n.numpy()], condition=self.condition[index_n],
             group_N=None if self.group_N is None else self.group_N[index_n],
+            map_NKHW=None if self.map_NKHW is None else self.map_NKHW[index_n.numpy()],
         )  # fmt: skip
 
 
