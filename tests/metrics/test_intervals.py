@@ -42,7 +42,7 @@ def dice_cell(rng: np.random.Generator, *, groups: int) -> Cell:
 
 def one_cell(label_N: np.ndarray, group_N: np.ndarray, p_NK: np.ndarray) -> Cell:
     return Cell(
-        fold=0, repeat=0, label_N=label_N, group_N=group_N, probability_ASNK=p_NK.astype(np.float32)[None, None]
+        fold=0, repeat=0, label_N=label_N, group_N=group_N, value_ASNK=p_NK.astype(np.float32)[None, None]
     )
 
 
@@ -113,11 +113,11 @@ def test_resamples_keep_the_number_of_each_class_and_seeds_count() -> None:
 def test_more_seeds_that_agree_change_nothing_and_seeds_that_differ_widen() -> None:
     rng = np.random.default_rng(0)
     one = model_cell(rng, groups=60, auroc=0.8)
-    p_NK = one.probability_ASNK[0, 0]
-    same = Cell(fold=0, repeat=0, label_N=one.label_N, group_N=one.group_N, probability_ASNK=np.stack([p_NK] * 3)[None])
+    p_NK = one.value_ASNK[0, 0]
+    same = Cell(fold=0, repeat=0, label_N=one.label_N, group_N=one.group_N, value_ASNK=np.stack([p_NK] * 3)[None])
     other = np.where(rng.random((3, len(p_NK), 1)) < 0.3, 1 - p_NK, p_NK)
     other[1] = p_NK
-    apart = Cell(fold=0, repeat=0, label_N=one.label_N, group_N=one.group_N, probability_ASNK=other[None])
+    apart = Cell(fold=0, repeat=0, label_N=one.label_N, group_N=one.group_N, value_ASNK=other[None])
     widths = [
         np.ptp(bca_interval(resample([cell], METRICS["auroc_macro"], seed=1).arms[0])) for cell in (one, same, apart)
     ]
@@ -187,7 +187,7 @@ def test_identical_arms_differ_by_exactly_nothing() -> None:
     one = model_cell(np.random.default_rng(0), groups=40, auroc=0.8)
     cell = Cell(
         fold=0, repeat=0, label_N=one.label_N, group_N=one.group_N,
-        probability_ASNK=np.concatenate([one.probability_ASNK] * 2),
+        value_ASNK=np.concatenate([one.value_ASNK] * 2),
     )  # fmt: skip
     assert difference([cell], 1, reference=0, metric=METRICS["auroc_macro"]) == Estimate(
         value=0.0, low=0.0, high=0.0, n=40, unit="group"
@@ -215,15 +215,15 @@ def test_a_figure_that_every_resample_makes_larger_stays_inside_its_interval() -
 def test_one_arm_alone_has_the_interval_that_it_has_among_others() -> None:
     rng = np.random.default_rng(0)
     one, two = model_cell(rng, groups=40, auroc=0.8), rng.dirichlet([1, 1], 1)
-    both = np.concatenate([one.probability_ASNK, np.broadcast_to(two, one.probability_ASNK.shape)]).astype(np.float32)
-    cell = Cell(fold=0, repeat=0, label_N=one.label_N, group_N=one.group_N, probability_ASNK=both)
+    both = np.concatenate([one.value_ASNK, np.broadcast_to(two, one.value_ASNK.shape)]).astype(np.float32)
+    cell = Cell(fold=0, repeat=0, label_N=one.label_N, group_N=one.group_N, value_ASNK=both)
     assert estimates([cell], METRICS["auroc_macro"])[0] == estimate([cell], 0, METRICS["auroc_macro"])
 
 
 def test_a_fold_without_a_class_is_left_out_and_nothing_at_all_is_refused() -> None:
     cell = model_cell(np.random.default_rng(0), groups=40, auroc=0.8)
     lame = Cell(
-        fold=1, repeat=0, label_N=np.array([1]), group_N=np.array([99]), probability_ASNK=np.full((1, 1, 1, 2), 0.5)
+        fold=1, repeat=0, label_N=np.array([1]), group_N=np.array([99]), value_ASNK=np.full((1, 1, 1, 2), 0.5)
     )
     found = resample([cell, lame], METRICS["auroc_macro"], draws=100)
     assert found.arms[0].value == found.value_AC[0, 0]

@@ -35,7 +35,7 @@ def auroc(train: Phantom, label_N: np.ndarray, test: Phantom) -> Estimate:
         net = Classifier(ClassifierConfig(augmentation="light"), Shape(channels=1, height=32, width=32, classes=4))
     net.fit([Phase(sources=(Source(pairs=pairs),), steps=STEPS)], run)
     probability = net.predict(test.image_NHW[:, None])[None, None]
-    cell = Cell(fold=0, repeat=0, label_N=test.label_N, group_N=test.patient_N, probability_ASNK=probability)
+    cell = Cell(fold=0, repeat=0, label_N=test.label_N, group_N=test.patient_N, value_ASNK=probability)
     return estimate([cell], 0, METRICS["auroc_macro"], draws=500)
 
 

@@ -21,7 +21,7 @@ def halves(gains: dict[str, float], *, groups: int = 300) -> Predictions:
                 names = [f"i{k}" for k in rows]
                 tables.append(
                     table(classes=("no", "yes"), item=names, patient=names, group=names, label=label_N[rows], arm=arm,
-                          fold=fold, seed=seed, probability_NK=np.stack([1 - p_N, p_N], axis=1)[rows])
+                          fold=fold, seed=seed, value_NK=np.stack([1 - p_N, p_N], axis=1)[rows])
                 )  # fmt: skip
     return concatenate(tables)
 

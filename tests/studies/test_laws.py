@@ -55,7 +55,7 @@ def study(
                 tables.append(
                     table(
                         classes=("no", "yes"), item=names[scored], patient=owners[scored], group=owners[scored],
-                        label=label_N[scored], arm=arm, fold=fold, seed=seed, probability_NK=p_NK,
+                        label=label_N[scored], arm=arm, fold=fold, seed=seed, value_NK=p_NK,
                     )
                 )  # fmt: skip
     return concatenate(tables)

@@ -24,7 +24,7 @@ def made(*, arms: tuple[str, ...] = ("real", "augmented"), seeds: tuple[int, ...
                 parts.append(
                     table(
                         classes=("x", "y, z", "no"), item=names, patient=names, group=[n[:2] for n in names],
-                        label=np.arange(6) % 3, arm=arm, fold=fold, seed=seed, probability_NK=probability,
+                        label=np.arange(6) % 3, arm=arm, fold=fold, seed=seed, value_NK=probability,
                     )
                 )  # fmt: skip
     return concatenate(parts)
@@ -38,7 +38,7 @@ def test_a_table_read_back_equals_the_table_written(tmp_path: Path) -> None:
     assert second.unit == first.unit
     for name in ("item_R", "patient_R", "group_R", "label_R", "arm_R", "fold_R", "repeat_R", "seed_R"):
         assert (getattr(first, name) == getattr(second, name)).all(), name
-    assert (first.probability_RK == second.probability_RK).all()
+    assert (first.value_RK == second.value_RK).all()
 
 
 def test_the_file_does_not_depend_on_the_order_of_the_rows() -> None:
@@ -53,11 +53,11 @@ def test_cells_pair_the_arms_in_the_order_asked_for() -> None:
     swapped = cells(predictions, ("augmented", "real"))
     assert [(c.repeat, c.fold) for c in both] == [(0, 0), (0, 1)]
     for one, other in zip(both, swapped, strict=True):
-        assert one.probability_ASNK.shape == (2, 2, 6, 3)
-        assert (one.probability_ASNK == other.probability_ASNK[::-1]).all()
+        assert one.value_ASNK.shape == (2, 2, 6, 3)
+        assert (one.value_ASNK == other.value_ASNK[::-1]).all()
     row = np.flatnonzero((predictions.arm_R == "real") & (predictions.fold_R == 1) & (predictions.seed_R == 1))
     at = row[np.argsort(predictions.item_R[row])]
-    assert (both[1].probability_ASNK[0, 1] == predictions.probability_RK[at]).all()
+    assert (both[1].value_ASNK[0, 1] == predictions.value_RK[at]).all()
     assert (both[1].label_N == predictions.label_R[at]).all()
 
 
@@ -102,5 +102,5 @@ def test_a_prediction_that_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
         table(
             classes=("a", "b"), item=["1"], patient=["1"], group=["1"], label=[0], arm="x", fold=0, seed=0,
-            probability_NK=np.array([[np.nan, 1.0]]),
+            value_NK=np.array([[np.nan, 1.0]]),
         )  # fmt: skip

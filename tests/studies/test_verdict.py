@@ -106,7 +106,7 @@ def study(
                 names = [f"i{k}" for k in rows]
                 tables.append(
                     table(classes=("a", "b", "c"), item=names, patient=names, group=names, label=label_N[rows], arm=arm,
-                          fold=fold, seed=seed, probability_NK=p_NK[rows])
+                          fold=fold, seed=seed, value_NK=p_NK[rows])
                 )  # fmt: skip
     return concatenate(tables)
 
@@ -162,7 +162,7 @@ def test_an_arm_equal_to_the_reference_makes_no_difference() -> None:
 def table_of(predictions: Predictions, arm: str) -> Predictions:
     parts = [
         table(classes=predictions.classes, item=list(p.item_R), patient=list(p.patient_R), group=list(p.group_R),
-              label=p.label_R, arm=arm, fold=fold, seed=seed, probability_NK=p.probability_RK)
+              label=p.label_R, arm=arm, fold=fold, seed=seed, value_NK=p.value_RK)
         for fold in range(5) for seed in range(3)
         for p in [predictions.take((predictions.fold_R == fold) & (predictions.seed_R == seed))]
     ]  # fmt: skip

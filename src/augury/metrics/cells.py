@@ -1,6 +1,6 @@
 """What the arms of a study predicted on one fold's test items.
 
-A arms, S seeds, N items, K classes, C cells.
+A arms, S seeds, N items, C cells, K columns: a probability for each class, or a measure of each item (Dice, ...).
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One fold of one repeat: its items, the group of each (coded over the whole study), every arm's probabilities."""
+    """One fold of one repeat: its items, the group of each (coded over the whole study), what every arm said of each.
+
+    `label_N` are the strata of resampling: the class of each item, from 0.
+    """
 
     fold: int
     repeat: int
     label_N: IntArray
     group_N: IntArray
-    probability_ASNK: NDArray[np.float32]
+    value_ASNK: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        shape = self.probability_ASNK.shape
+        shape = self.value_ASNK.shape
         if len(shape) != 4 or not shape[2] == len(self.label_N) == len(self.group_N) > 0:
             raise ValueError(
-                f"a cell needs one label and group per item and probabilities [arm, seed, item, class], got "
-                f"{len(self.label_N)} labels, {len(self.group_N)} groups and probabilities {shape}"
+                f"a cell needs one label and group per item and values [arm, seed, item, column], got "
+                f"{len(self.label_N)} labels, {len(self.group_N)} groups and values {shape}"
             )
 
 

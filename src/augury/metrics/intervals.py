@@ -128,7 +128,7 @@ def estimate(
     unit: Unit = "group",
 ) -> Estimate:
     """One arm's score with its interval: what `estimates` says of it."""
-    alone = [replace(cell, probability_ASNK=cell.probability_ASNK[arm : arm + 1]) for cell in cells]
+    alone = [replace(cell, value_ASNK=cell.value_ASNK[arm : arm + 1]) for cell in cells]
     return estimates(alone, metric, level=level, draws=draws, seed=seed, unit=unit)[0]
 
 

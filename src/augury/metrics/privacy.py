@@ -240,7 +240,7 @@ def membership_auroc(
     cell = Cell(
         fold=0, repeat=0, label_N=np.repeat([1, 0], [len(first), len(second)]),
         group_N=np.concatenate([first, first.max() + 1 + second]),
-        probability_ASNK=np.stack([-rank_N, rank_N], axis=1)[None, None],
+        value_ASNK=np.stack([-rank_N, rank_N], axis=1)[None, None],
     )  # fmt: skip
     return estimate([cell], 0, METRICS["auroc_macro"], unit=unit, seed=seed)
 

@@ -121,8 +121,8 @@ def _score_cell(
         raise ValueError(f"{metric.name} cannot be resampled: it has no prepare()")
     here, group_N = np.unique(cell.group_N, return_inverse=True)
     rows = np.searchsorted(code_G, here)
-    arms, seeds, items, _ = cell.probability_ASNK.shape
-    scorers = [metric.prepare(cell.label_N, p_NK, group_N) for p_SNK in cell.probability_ASNK for p_NK in p_SNK]
+    arms, seeds, items, _ = cell.value_ASNK.shape
+    scorers = [metric.prepare(cell.label_N, v_NK, group_N) for v_SNK in cell.value_ASNK for v_NK in v_SNK]
     one_G1 = np.ones((len(here), 1))
     value_AS = np.array([scorer(one_G1)[0] for scorer in scorers]).reshape(arms, seeds)
     seed_SB = np.full((seeds, weight_GB.shape[1]), 1 / seeds)

@@ -54,7 +54,7 @@ class TwoSample:
         folds = int(fold.max()) + 1
         cells = [
             Cell(fold=k, repeat=0, label_N=label[fold == k], group_N=group[fold == k],
-                 probability_ASNK=np.stack([1 - score, score], 1)[None, None, fold == k].astype(np.float32))
+                 value_ASNK=np.stack([1 - score, score], 1)[None, None, fold == k].astype(np.float32))
             for k in range(folds)
         ]  # fmt: skip
         found = estimate(cells, 0, METRICS["auroc_macro"], level=level, draws=draws, seed=seed, unit=unit)

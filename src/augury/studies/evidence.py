@@ -63,7 +63,7 @@ def _collect(graph: Graph, space: Workspace, role: Literal["test", "gate"]) -> P
                 fold=fold,
                 repeat=repeat,
                 seed=seed,
-                probability_NK=probability_nK,
+                value_NK=probability_nK,
             )
         )
     return predictions.concatenate(tables).sorted()
@@ -170,7 +170,7 @@ def _contrasts(table: Predictions, arms: tuple[Arm, ...], space: Workspace) -> d
 def _cross_checks(table: Predictions, arm: Arm) -> dict[str, float | None]:
     """DeLong (two classes) and McNemar on the mean over seeds of the first repeat: shown, never deciding."""
     cells = [cell for cell in predictions.cells(table, [arm.id, REFERENCE]) if cell.repeat == 0]
-    probability_ANK = np.concatenate([cell.probability_ASNK.mean(axis=1) for cell in cells], axis=1)
+    probability_ANK = np.concatenate([cell.value_ASNK.mean(axis=1) for cell in cells], axis=1)
     label_N = np.concatenate([cell.label_N for cell in cells])
     right_AN = probability_ANK.argmax(axis=2) == label_N
     binary = probability_ANK.shape[2] == 2 and np.bincount(label_N, minlength=2).min() > 1

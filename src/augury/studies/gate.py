@@ -9,7 +9,6 @@ import numpy as np
 
 from augury.errors import UserError
 from augury.metrics.cells import stratum_of_groups
-from augury.metrics.classification import metric as metric_named
 from augury.metrics.intervals import contrast, max_t_bounds
 from augury.metrics.resampling import resample
 from augury.studies.predictions import Predictions, cells
@@ -39,7 +38,7 @@ def gate(
     others = [arm for arm in (gate_predictions.arms if candidates is None else candidates) if arm != reference]
     if not others:
         return _outcome(reference, level, None, reason="there was no other arm to choose")
-    figure = metric_named(metric, gate_predictions.classes)
+    figure = gate_predictions.metric(metric)
     paired = cells(gate_predictions, [reference, *others])
     least = int(np.bincount(stratum_of_groups(paired)[1]).min())
     if least < LEAST:

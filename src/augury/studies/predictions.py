@@ -1,7 +1,8 @@
 """What every arm said about every test item, in memory and as predictions.csv.
 
-R rows (item x arm x repeat x fold x seed), K classes, A arms, S seeds, N items of a fold. The file is byte-stable: rows
-are sorted, probabilities are float32 with nine significant digits, so that a table read back equals the table written.
+R rows (item x arm x repeat x fold x seed), K columns of values, A arms, S seeds, N items of a fold. The values are a
+probability for each class or, where a task says so, measures of the item itself such as Dice. The file is byte-stable:
+rows are sorted, values are float32 with nine significant digits, so that a table read back equals the table written.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from numpy.typing import NDArray
 
 from augury.data.cache import write_atomically
 from augury.errors import UserError
+from augury.metrics.case_measures import MEASURES, case_metric
 from augury.metrics.cells import Cell
+from augury.metrics.classification import metric as class_metric
+from augury.metrics.estimate import Metric
 
 IntArray = NDArray[np.int64]
 Text = NDArray[np.str_]
@@ -26,7 +30,10 @@ _COLUMNS = ("item", "unit", "patient", "group", "label", "arm", "fold", "repeat"
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """Columns of equal length; `label_R` indexes `classes`, `unit` says what an item is (image, eye or patient)."""
+    """Columns of equal length; `label_R` indexes `classes`, `unit` says what an item is (image, eye or patient).
+
+    `measures` name the columns of `value_RK`; without any they are the probabilities of the classes.
+    """
 
     classes: tuple[str, ...]
     unit: str
@@ -38,22 +45,25 @@ class Predictions:
     fold_R: IntArray
     repeat_R: IntArray
     seed_R: IntArray
-    probability_RK: NDArray[np.float32]
+    value_RK: NDArray[np.float32]
+    measures: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         rows = len(self.item_R)
-        if any(len(column) != rows for column in self._columns()) or self.probability_RK.shape != (
-            rows,
-            len(self.classes),
-        ):
-            raise ValueError(f"a prediction table of {rows} rows needs columns of that length and a column a class")
-        if not np.isfinite(self.probability_RK).all():
+        width = len(self.measures or self.classes)
+        if any(len(column) != rows for column in self._columns()) or self.value_RK.shape != (rows, width):
+            raise ValueError(f"a prediction table of {rows} rows needs columns of that length and {width} values a row")
+        if not np.isfinite(self.value_RK).all():
             raise ValueError("a prediction is not finite; the predictor diverged, so its training must be repaired")
         if rows and not 0 <= self.label_R.min() <= self.label_R.max() < len(self.classes):
             raise ValueError(f"test labels must lie in 0..{len(self.classes) - 1}; unlabelled items cannot be scored")
 
     def __len__(self) -> int:
         return len(self.item_R)
+
+    def metric(self, name: str) -> Metric:
+        """A metric of these values by its name. ValueError if there is none."""
+        return case_metric(name, self.measures) if self.measures else class_metric(name, self.classes)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -89,7 +99,7 @@ class Predictions:
             fold_R=self.fold_R[index],
             repeat_R=self.repeat_R[index],
             seed_R=self.seed_R[index],
-            probability_RK=self.probability_RK[index],
+            value_RK=self.value_RK[index],
         )
 
     def sorted(self) -> Predictions:
@@ -107,11 +117,12 @@ class Predictions:
         facts = zip(
             _fields(table.item_R), _fields(table.patient_R), _fields(table.group_R), names[table.label_R].tolist(),
             table.arm_R.tolist(), table.fold_R.tolist(), table.repeat_R.tolist(), table.seed_R.tolist(),
-            table.probability_RK.tolist(), strict=True,
+            table.value_RK.tolist(), strict=True,
         )  # fmt: skip
-        lines = [",".join([*_COLUMNS, *(_quoted(f"p_{name}") for name in self.classes)])]
-        for item, patient, group, label, arm, fold, repeat, seed, probability_K in facts:
-            digits = ",".join([f"{p:.9g}" for p in probability_K])
+        header = self.measures or [_quoted(f"p_{name}") for name in self.classes]
+        lines = [",".join([*_COLUMNS, *header])]
+        for item, patient, group, label, arm, fold, repeat, seed, value_K in facts:
+            digits = ",".join([f"{value:.9g}" for value in value_K])
             lines.append(f"{item},{self.unit},{patient},{group},{label},{arm},{fold},{repeat},{seed},{digits}")
         return "\n".join(lines) + "\n"
 
@@ -131,9 +142,10 @@ def table(
     arm: str,
     fold: int,
     seed: int,
-    probability_NK: NDArray[np.floating],
+    value_NK: NDArray[np.floating],
     repeat: int = 0,
     unit: str = "image",
+    measures: Sequence[str] = (),
 ) -> Predictions:
     """The rows that one fitted predictor adds: N items of one arm, fold and seed."""
     n = len(item)
@@ -148,13 +160,14 @@ def table(
         fold_R=np.full(n, fold, dtype=np.int64),
         repeat_R=np.full(n, repeat, dtype=np.int64),
         seed_R=np.full(n, seed, dtype=np.int64),
-        probability_RK=np.asarray(probability_NK, dtype=np.float32),
+        value_RK=np.asarray(value_NK, dtype=np.float32),
+        measures=tuple(measures),
     )
 
 
 def concatenate(tables: Sequence[Predictions]) -> Predictions:
-    """One table of many; ValueError if they differ in classes or unit."""
-    if not tables or any((t.classes, t.unit) != (tables[0].classes, tables[0].unit) for t in tables):
+    """One table of many; ValueError if they differ in classes, measures or unit."""
+    if len({(t.classes, t.measures, t.unit) for t in tables}) != 1:
         raise ValueError(f"{len(tables)} prediction tables cannot be joined: they need the same classes and unit")
     return Predictions(
         classes=tables[0].classes,
@@ -167,7 +180,8 @@ def concatenate(tables: Sequence[Predictions]) -> Predictions:
         fold_R=np.concatenate([t.fold_R for t in tables]),
         repeat_R=np.concatenate([t.repeat_R for t in tables]),
         seed_R=np.concatenate([t.seed_R for t in tables]),
-        probability_RK=np.concatenate([t.probability_RK for t in tables]),
+        value_RK=np.concatenate([t.value_RK for t in tables]),
+        measures=tables[0].measures,
     )
 
 
@@ -178,15 +192,17 @@ def read(path: Path) -> Predictions:
             header, *rows = csv.reader(file)
         if tuple(header[: len(_COLUMNS)]) != _COLUMNS:
             raise ValueError(f"its columns are {header[:12]}")
-        return _parsed([name.removeprefix("p_") for name in header[len(_COLUMNS) :]], rows)
+        return _parsed(header[len(_COLUMNS) :], rows)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"cannot read predictions from {path}: {error}; expected {','.join(_COLUMNS)},p_<class>,..."
+            f"cannot read predictions from {path}: {error}; expected {','.join(_COLUMNS)},p_<class>,... or dice,..."
         ) from error
 
 
-def _parsed(classes: list[str], rows: list[list[str]]) -> Predictions:
-    item, unit, patient, group, label, arm, fold, repeat, seed, *probability = zip(*rows, strict=True)
+def _parsed(columns: list[str], rows: list[list[str]]) -> Predictions:
+    item, unit, patient, group, label, arm, fold, repeat, seed, *value = zip(*rows, strict=True)
+    measured = set(columns) <= set(MEASURES)
+    classes = sorted(set(label)) if measured else [name.removeprefix("p_") for name in columns]
     if len(set(unit)) != 1:
         raise ValueError(f"its rows speak of several units: {sorted(set(unit))}")
     code = {name: k for k, name in enumerate(classes)}
@@ -201,7 +217,8 @@ def _parsed(classes: list[str], rows: list[list[str]]) -> Predictions:
         fold_R=np.array(fold, dtype=np.int64),
         repeat_R=np.array(repeat, dtype=np.int64),
         seed_R=np.array(seed, dtype=np.int64),
-        probability_RK=np.array(probability, dtype=np.float32).T,
+        value_RK=np.array(value, dtype=np.float32).T,
+        measures=tuple(columns) if measured else (),
     )
 
 
@@ -247,9 +264,9 @@ def _cell(
     first = rows[:n]
     if len(np.unique(item_R[first])) != n:
         raise UserError(f"fold {fold} of repeat {repeat} names an item twice; expected one row per item, arm and seed")
-    probability = table.probability_RK[rows].reshape(arms, seeds, n, len(table.classes))
+    value_ASNK = table.value_RK[rows].reshape(arms, seeds, n, -1)
     return Cell(
-        fold=fold, repeat=repeat, label_N=table.label_R[first], group_N=group_R[first], probability_ASNK=probability
+        fold=fold, repeat=repeat, label_N=table.label_R[first], group_N=group_R[first], value_ASNK=value_ASNK
     )
 
 

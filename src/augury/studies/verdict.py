@@ -15,7 +15,6 @@ from typing import Any, Literal
 import numpy as np
 
 from augury.errors import UserError
-from augury.metrics.classification import metric as metric_named
 from augury.metrics.estimate import Estimate
 from augury.metrics.intervals import Contrast, contrast, max_t_bounds
 from augury.metrics.resampling import resample
@@ -62,7 +61,7 @@ def judge(
     """
     arms = list(dict.fromkeys([reference, *controls, *(c for c in controls.values() if c is not None)]))
     try:
-        figure = metric_named(metric, predictions.classes)
+        figure = predictions.metric(metric)
     except ValueError as error:
         raise UserError(str(error)) from error
     resampled = resample(cells(predictions, arms), figure, draws=draws, seed=seed)
