@@ -41,9 +41,7 @@ def dice_cell(rng: np.random.Generator, *, groups: int) -> Cell:
 
 
 def one_cell(label_N: np.ndarray, group_N: np.ndarray, p_NK: np.ndarray) -> Cell:
-    return Cell(
-        fold=0, repeat=0, label_N=label_N, group_N=group_N, value_ASNK=p_NK.astype(np.float32)[None, None]
-    )
+    return Cell(fold=0, repeat=0, label_N=label_N, group_N=group_N, value_ASNK=p_NK.astype(np.float32)[None, None])
 
 
 def accuracy_at(auroc: float) -> float:
@@ -222,9 +220,7 @@ def test_one_arm_alone_has_the_interval_that_it_has_among_others() -> None:
 
 def test_a_fold_without_a_class_is_left_out_and_nothing_at_all_is_refused() -> None:
     cell = model_cell(np.random.default_rng(0), groups=40, auroc=0.8)
-    lame = Cell(
-        fold=1, repeat=0, label_N=np.array([1]), group_N=np.array([99]), value_ASNK=np.full((1, 1, 1, 2), 0.5)
-    )
+    lame = Cell(fold=1, repeat=0, label_N=np.array([1]), group_N=np.array([99]), value_ASNK=np.full((1, 1, 1, 2), 0.5))
     found = resample([cell, lame], METRICS["auroc_macro"], draws=100)
     assert found.arms[0].value == found.value_AC[0, 0]
     assert np.isnan(found.value_AC[0, 1])

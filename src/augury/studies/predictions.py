@@ -265,9 +265,7 @@ def _cell(
     if len(np.unique(item_R[first])) != n:
         raise UserError(f"fold {fold} of repeat {repeat} names an item twice; expected one row per item, arm and seed")
     value_ASNK = table.value_RK[rows].reshape(arms, seeds, n, -1)
-    return Cell(
-        fold=fold, repeat=repeat, label_N=table.label_R[first], group_N=group_R[first], value_ASNK=value_ASNK
-    )
+    return Cell(fold=fold, repeat=repeat, label_N=table.label_R[first], group_N=group_R[first], value_ASNK=value_ASNK)
 
 
 def _codes(text_R: Text) -> IntArray:
