@@ -130,13 +130,13 @@ def _draw(count: int, image_BCHW: Tensor, *, generator: torch.Generator) -> dict
 def _grid(
     image_BCHW: Tensor, config: Augmentation, *, parameters: dict[str, Tensor], generator: torch.Generator
 ) -> Tensor:
-    grid_BHW2 = _places(_affine(image_BCHW, config, parameters=parameters), image_BCHW)
+    grid_BHW2 = places(_affine(image_BCHW, config, parameters=parameters), image_BCHW)
     if config.elastic > 0:
         grid_BHW2 = grid_BHW2 + _elastic(image_BCHW, config.elastic, generator=generator)
     return grid_BHW2
 
 
-def _places(theta_B23: Tensor, image_BCHW: Tensor) -> Tensor:
+def places(theta_B23: Tensor, image_BCHW: Tensor) -> Tensor:
     """affine_grid (align_corners=False) as a sum of rows and columns: a third of the time of its matrix product."""
     height, width = image_BCHW.shape[-2:]
     x_W1 = _centres(width, theta_B23).unsqueeze(1)
@@ -197,7 +197,7 @@ def _recolour(
 ) -> Tensor:
     """Blur, gamma, contrast, brightness, noise, in the order in which an acquisition meets them."""
     if config.blur > 0:
-        image_BCHW = _blur(image_BCHW, (parameters["blur"] + 1) * (config.blur / 2), largest=config.blur)
+        image_BCHW = blur(image_BCHW, (parameters["blur"] + 1) * (config.blur / 2), largest=config.blur)
     if config.gamma > 0:
         power_B111 = torch.exp(parameters["gamma"] * config.gamma).view(-1, 1, 1, 1)
         image_BCHW = (image_BCHW + 1).mul_(0.5).clamp_(0, 1).pow_(power_B111).mul_(2).sub_(1)
@@ -227,7 +227,7 @@ def _turn_hue(image_BCHW: Tensor, turn_B: Tensor) -> Tensor:
     return torch.einsum("bij,bjhw->bihw", turn_B33, image_BCHW)
 
 
-def _blur(image_BCHW: Tensor, sigma_B: Tensor, *, largest: float) -> Tensor:
+def blur(image_BCHW: Tensor, sigma_B: Tensor, *, largest: float) -> Tensor:
     """Separable Gaussian blur with a width per image: a weighted sum of shifted copies, borders repeated."""
     radius = max(1, math.ceil(2.5 * largest))
     offset_K = torch.arange(-radius, radius + 1, device=image_BCHW.device, dtype=image_BCHW.dtype)

@@ -1,4 +1,4 @@
-"""Predictors: p(label | image). A new one is a file and a row in this table."""
+"""Predictors: p(label | image), p(mask | image). A new one is a file and a row in this table."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from augury.errors import UserError
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.predictor import Predictor
 from augury.predictors.probe import Probe, ProbeConfig
+from augury.predictors.segmenter import Segmenter, SegmenterConfig
 
-PREDICTORS: dict[str, tuple[type[Classifier], type[ClassifierConfig]] | tuple[type[Probe], type[ProbeConfig]]] = {
+PREDICTORS: dict[
+    str,
+    tuple[type[Classifier], type[ClassifierConfig]]
+    | tuple[type[Probe], type[ProbeConfig]]
+    | tuple[type[Segmenter], type[SegmenterConfig]],
+] = {
     "classifier": (Classifier, ClassifierConfig),
     "probe": (Probe, ProbeConfig),
+    "segmenter": (Segmenter, SegmenterConfig),
 }
 
 
@@ -32,4 +39,6 @@ def load(folder: Path) -> Predictor:
     if method == "probe":
         config["strengths"] = tuple(config["strengths"])
         return Probe(ProbeConfig(**config), shape).restore(folder)
+    if method == "segmenter":
+        return Segmenter(SegmenterConfig(**config), shape).restore(folder)
     raise UserError(f"{str(folder)!r} holds a {method}; expected one of {', '.join(PREDICTORS)}; name a predictor")

@@ -12,8 +12,8 @@ IMAGES = 1024  # more change nothing: a standard error of 3 % of one standard de
 
 
 @torch.no_grad()
-def estimate_again(net: nn.Module, pairs: Pairs, *, batch: int = 256) -> None:
-    """Set all running statistics to the averages over up to IMAGES of these images (Wu and Johnson 2021, section 3)."""
+def estimate_again(net: nn.Module, pairs: Pairs, *, images: int = IMAGES, batch: int = 256) -> None:
+    """Set all running statistics to the averages over up to `images` of these (Wu and Johnson 2021, section 3)."""
     norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
     if not norms or len(pairs) < 2:
         return
@@ -24,12 +24,12 @@ def estimate_again(net: nn.Module, pairs: Pairs, *, batch: int = 256) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average over the batches
         norm.train()
-    for index_B in _spread(len(pairs)).chunk(-(-min(len(pairs), IMAGES) // batch)):
+    for index_B in _spread(len(pairs), images).chunk(-(-min(len(pairs), images) // batch)):
         net(pairs[index_B][0].to(device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     net.eval()
 
 
-def _spread(n: int) -> torch.Tensor:
-    return torch.linspace(0, n - 1, min(n, IMAGES), dtype=torch.float64).round().long()
+def _spread(n: int, images: int) -> torch.Tensor:
+    return torch.linspace(0, n - 1, min(n, images), dtype=torch.float64).round().long()

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -24,7 +24,8 @@ from augury.data.augmentation import Augmentation, augment, preset
 from augury.metrics.classification import METRICS
 from augury.predictors.backbones import build, load_given
 from augury.predictors.batch_norm import estimate_again
-from augury.predictors.phases import Phase, Turn, turns
+from augury.predictors.course import adamw, take
+from augury.predictors.phases import Phase, Turn
 from augury.predictors.predictor import Images, Predictor, in_batches, probabilities
 from augury.training import Run
 
@@ -63,25 +64,17 @@ class Classifier(Predictor):
         Best is the highest macro AUROC, then the lowest loss; `best_step` says how many steps it had. Batch
         statistics are those of the first source of the last phase, whatever else was trained on.
         """
-        schedule = turns(phases, warm_up=self.config.warm_up)
-        if len(schedule) != run.steps:
-            raise ValueError(f"the phases have {len(schedule)} steps, the run {run.steps}; expected the same")
         if self.config.weights is not None:
             load_given(self.nets["backbone"], self.config.backbone, self.shape, weights=Path(self.config.weights))
         self.nets.to(run.device)
-        optimizer, best, orders = self._optimizer(), Best(), _orders(phases, balanced=self.config.balanced)
-        due = _due(run.steps, phases[-1].steps, self.config.validations) if validation is not None else set()
-        for step in run.loop(nets=self.nets, optimizer=optimizer, best=best):
-            self._step(schedule[step], run, optimizer, order_M=orders[schedule[step].draw])
-            if validation is not None and step + 1 in due:
-                estimate_again(self.nets["backbone"], phases[-1].sources[0].pairs)
-                best.offer(self.nets, self._score(validation, run), step=step + 1)
-        if validation is None:
-            estimate_again(self.nets["backbone"], phases[-1].sources[0].pairs)
-        else:
-            self.nets.load_state_dict(best.weights)
-        self.best_step = run.steps if validation is None else best.step
-        self.nets.eval()
+        optimizer, orders = self._optimizer(), _orders(phases, balanced=self.config.balanced)
+        self.best_step = take(
+            self.nets, phases, run, optimizer=optimizer, warm_up=self.config.warm_up,
+            validations=self.config.validations,
+            step=lambda turn: self._step(turn, run, optimizer, order_M=orders[turn.draw]),
+            settle=lambda: estimate_again(self.nets["backbone"], phases[-1].sources[0].pairs),
+            score=None if validation is None else lambda: self._score(validation, run),
+        )  # fmt: skip
         return self
 
     def predict(self, image_NCHW: Images, *, batch: int = 256) -> NDArray[np.float32]:
@@ -93,21 +86,11 @@ class Classifier(Predictor):
         return in_batches(self.nets["backbone"], image_NCHW, batch=batch)
 
     def _optimizer(self) -> torch.optim.AdamW:
-        """Loshchilov and Hutter 2019, Algorithm 2; gains, shifts and biases do not decay."""
         small = self.config.backbone == "small"
         lr = self.config.lr if self.config.lr is not None else (3e-3 if small else 5e-4)
-        matrices = [weight for weight in self.nets.parameters() if weight.ndim > 1]
-        vectors = [weight for weight in self.nets.parameters() if weight.ndim <= 1]
-        groups: list[dict[str, Any]] = [
-            {"params": matrices, "weight_decay": self.config.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW([{**group, "peak": lr} for group in groups], lr)
+        return adamw(self.nets, lr=lr, weight_decay=self.config.weight_decay)
 
     def _step(self, turn: Turn, run: Run, optimizer: torch.optim.Optimizer, *, order_M: Tensor) -> None:
-        self.nets.train()
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * turn.rate
         pairs = turn.source.pairs
         index_B = order_M[run.indices(len(order_M), draw=turn.draw, step=turn.count)]
         image_BCHW, condition = pairs[index_B]
@@ -134,36 +117,6 @@ class Classifier(Predictor):
         auroc = METRICS["auroc_macro"].compute(label_N, probability_NK)
         run.note(validation_auroc=auroc, validation_loss=loss)
         return (0.0 if math.isnan(auroc) else auroc), -loss
-
-
-class Best:
-    """The best weights so far; a part of the run, so that it survives an interruption."""
-
-    def __init__(self) -> None:
-        self.score: tuple[float, float] = (-math.inf, -math.inf)
-        self.step = 0
-        self.weights: dict[str, Tensor] = {}
-
-    def offer(self, nets: nn.Module, score: tuple[float, float], *, step: int) -> None:
-        """Keep these weights if none had a better score."""
-        if score > self.score:
-            self.score, self.step = score, step
-            self.weights = {name: value.clone() for name, value in nets.state_dict().items()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Score, step and weights."""
-        return {"score": list(self.score), "step": self.step, "weights": self.weights}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take them back."""
-        first, second = state_dict["score"]
-        self.score, self.step, self.weights = (first, second), state_dict["step"], state_dict["weights"]
-
-
-def _due(steps: int, last_phase: int, validations: int) -> set[int]:
-    """After how many steps to validate: evenly over the last phase, and at its end."""
-    count = max(1, min(validations, last_phase))
-    return {steps - last_phase + math.ceil(last_phase * (i + 1) / count) for i in range(count)}
 
 
 def _orders(phases: Sequence[Phase], *, balanced: bool) -> list[Tensor]:

@@ -6,20 +6,46 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from augury.conditions.pairs import Pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merge:
+    """Synthetic siblings that share the masks of a source's images, and how both are mixed (Zhang et al. 2024).
+
+    `sibling_NK` (int64) are the positions in `siblings` of the K siblings of each of the source's N images. A step
+    reads an image and a random one of its K. The logits are those of the real image with probability `real` in each
+    square of a grid, whose side is `patch` of the image's longer side, and of the sibling elsewhere. Such a step has
+    two forward passes. Of segmenters only.
+    """
+
+    siblings: Pairs
+    sibling_NK: Tensor
+    real: float = 0.6  # the paper's alpha
+    patch: float = 64 / 384  # the paper's 64 pixels of 384
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """Labelled images, their share of the phase's steps, and the weight of their loss.
 
-    With `fade` the weight falls to 0, linearly, over the last third of the phase.
+    With `fade` the weight falls to 0, linearly, over the last third of the phase. `merge`: None, or the siblings that
+    are read beside the images.
     """
 
     pairs: Pairs
     share: float = 1.0
     weight: float = 1.0
     fade: bool = False
+    merge: Merge | None = None
+
+    def __post_init__(self) -> None:
+        if self.merge is not None and len(self.merge.sibling_NK) != len(self.pairs):
+            raise ValueError(
+                f"siblings of {len(self.merge.sibling_NK)} images for {len(self.pairs)}; give each its own"
+            )
 
     def weight_at(self, progress: float) -> float:
         """The loss's weight when `progress` of the phase, in [0, 1], is done."""

@@ -1,4 +1,7 @@
-"""The contract of every predictor: p(label | image). N images, B batch, C channels, H height, W width, K classes."""
+"""The contract of every predictor: p(label | image) or p(mask | image).
+
+N images, B batch, C channels, H height, W width, K classes.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ Images = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32] | Tensor
 
 
 class Predictor(ABC):
-    """A classifier of images. Subclasses are final and hold their networks in `nets`."""
+    """What says something of images. Subclasses are final and hold their networks in `nets`."""
 
     method: ClassVar[str]
     revision: ClassVar[int] = 1  # raised when the method's results change
@@ -32,7 +35,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def predict(self, image_NCHW: Images, *, batch: int = 256) -> NDArray[np.float32]:
-        """probability_NK of stored pixels (uint8, uint16) or of images in [-1, 1]."""
+        """probability_NK, or probability_NHW of a mask, of stored pixels (uint8, uint16) or of images in [-1, 1]."""
 
     def save(self, folder: Path) -> None:
         """Write config.json and weights.safetensors."""
