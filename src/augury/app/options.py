@@ -24,7 +24,7 @@ Layout = Annotated[
         "--layout",
         metavar="NAME",
         help="How DATA lies on disk: manifest, mmc_amd, nnunet, coco, monai, imagefolder, kaggle_retinopathy, csv, "
-        "medmnist, busi, dicom, nifti or class_folders; recognised, and said, if absent.",
+        "medmnist, busi, dicom, nifti, modality_folders or class_folders; recognised, and said, if absent.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, words on standard error.")]

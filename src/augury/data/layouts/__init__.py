@@ -25,6 +25,7 @@ from augury.data.layouts import (
     kaggle,
     manifest,
     medmnist,
+    modality_folders,
     monai,
     nifti_folder,
     nnunet,
@@ -122,6 +123,12 @@ LAYOUTS: dict[str, Layout] = {
         recognises=nifti_folder.recognises,
         listing=nifti_folder.list_volumes,
     ),
+    "modality_folders": Layout(
+        says="folders modality/organ/pathology, as RadImageNet has them",
+        recognises=modality_folders.recognises,
+        listing=modality_folders.list_modalities,
+        keeps=modality_folders.KEEPS,
+    ),
     "class_folders": Layout(
         says="a folder with one sub-folder per class",
         recognises=Path.is_dir,
@@ -210,7 +217,7 @@ def _expect_known(layout: str) -> None:
 
 def _expect_kind(path: Path, layout: str) -> None:
     """UserError for a file where the layout is a folder: its listing would fail in words of its own."""
-    folders = {"manifest", "mmc_amd", "nnunet", "imagefolder", "busi", "class_folders"}
+    folders = {"manifest", "mmc_amd", "nnunet", "imagefolder", "busi", "modality_folders", "class_folders"}
     if layout in folders and not path.is_dir():
         raise UserError(f"{str(path)!r} is a file; the layout {layout} is {LAYOUTS[layout].says}: name the folder")
     if layout == "csv" and not path.is_file():
