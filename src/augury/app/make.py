@@ -40,6 +40,15 @@ Holdout = Annotated[
     ),
 ]
 
+EdgesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--edges",
+        metavar="gradient|FILE",
+        help="What finds edges: gradient, or a file of HED's weights; else HED where its weights lie ready.",
+    ),
+]
+
 
 def fit(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="cgan, wgan_gp, cvae or classifier.")],
@@ -90,6 +99,29 @@ def sample(
     out: Annotated[Path, typer.Option("--out", metavar="SET", help="The set's folder: a manifest.csv and images/.")],
     n: Annotated[int, typer.Option("-n", min=1, max=1_000_000, help="How many images.")],
     label: Annotated[str | None, typer.Option(help="Of this class alone; else as frequent as in training.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Words for all images, of those that the model knows.")] = None,
+    like: Annotated[
+        str | None,
+        typer.Option("--like", metavar="DATA", help="Real images whose edges, masks or boxes steer the drawn ones."),
+    ] = None,
+    edit: Annotated[
+        str | None,
+        typer.Option(
+            "--edit",
+            metavar="A,B+C",
+            help="What is done to those maps, image by image in turn: none, mirror, rotate, move, swap, new; + joins.",
+        ),
+    ] = None,
+    edges: EdgesOption = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="1 follows the condition as learnt, more exaggerates it, 0 ignores it.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps; the sampler's own number if absent.")] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="heun, euler or student; ddim or ancestral of a model of objective=ddpm.")
+    ] = None,
+    layout: Layout = None,
+    slices: Slices = None,
     seed: Seed = 0,
     device: Device = "cpu",
     as_json: AsJson = False,
@@ -97,11 +129,13 @@ def sample(
 ) -> None:
     """Draw synthetic images as a data set of their own."""
     with talk(as_json=as_json, quiet=quiet) as voice:
-        from augury.studies.drawing import sample_model
+        from augury.studies.drawing import Wanted, sample_model
 
-        facts = sample_model(
-            model, n, out=out, label=label, seed=seed, device=device_of(device), progress=voice.progress
-        )
+        wanted = Wanted(
+            n=n, label=label, prompt=prompt, like=like, edit=edit, edges=edges, guidance=guidance, steps=steps,
+            sampler=sampler, layout=layout, slices=slices, seed=seed,
+        )  # fmt: skip
+        facts = sample_model(model, wanted, out=out, device=device_of(device), progress=voice.progress, note=voice.note)
         voice.result(facts, f"{n} synthetic images: {out}")
 
 

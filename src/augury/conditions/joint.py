@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augury.conditions.condition import Condition
+from augury.data.augmentation import places
 from augury.errors import UserError
 
 FILLED = ("mask", "boxes")  # maps that say yes or no of a pixel
@@ -89,7 +90,7 @@ def moved_pair(image_BCHW: Tensor, condition: Condition, placement: Placement) -
 
 
 def _read(value_BCHW: Tensor, placement: Placement, *, outside: str) -> Tensor:
-    grid_BHW2 = F.affine_grid(_theta(value_BCHW, placement), list(value_BCHW.shape), align_corners=False)
+    grid_BHW2 = places(_theta(value_BCHW, placement), value_BCHW)
     return F.grid_sample(value_BCHW, grid_BHW2, mode="bilinear", padding_mode=outside, align_corners=False)
 
 

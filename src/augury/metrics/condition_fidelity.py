@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from augury.metrics.segmentation import dice
+
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 THRESHOLD = 0.3  # of an edge map in [0, 1]: from here on a pixel is an edge
@@ -32,14 +34,10 @@ def edge_f1(
 
 
 def mask_dice(found_NHW: Bools, asked_NHW: Bools) -> NDArray[np.float64]:
-    """dice_N = 2 |A and B| / (|A| + |B|) (Dice 1945); nothing asked: NaN."""
+    """dice_N of metrics/segmentation.py, but NaN where nothing was asked."""
     _expect_alike(found_NHW, asked_NHW)
-    both_N, found_N, asked_N = (
-        np.asarray(mask_NHW, dtype=bool).sum((1, 2)).astype(np.float64)
-        for mask_NHW in (found_NHW & asked_NHW, found_NHW, asked_NHW)
-    )
-    with np.errstate(invalid="ignore"):
-        dice_N: NDArray[np.float64] = np.where(asked_N > 0, 2 * both_N / (found_N + asked_N), np.nan)
+    asked_N = np.asarray(asked_NHW != 0).any((1, 2))
+    dice_N: NDArray[np.float64] = np.where(asked_N, dice(found_NHW, asked_NHW), np.nan)
     return dice_N
 
 

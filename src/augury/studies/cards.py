@@ -62,6 +62,7 @@ def set_card(facts: Mapping[str, Any], *, source: Mapping[str, Any]) -> str:
         "",
         f"- classes: {drawn}",
         f"- drawn with seed {facts['seed']} from a model fitted to {source['data']} ({sum(source['counts'])} images)",
+        *_steered(facts),
         *_private(source),
         f"- {', '.join(f'{name} {value}' for name, value in versions().items())}",
         "",
@@ -69,6 +70,18 @@ def set_card(facts: Mapping[str, Any], *, source: Mapping[str, Any]) -> str:
         "set must not be called anonymous, and is to be shared no more widely than the training images.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _steered(facts: Mapping[str, Any]) -> list[str]:
+    """What was asked for beside classes: words, and whose maps; a steered image is not independent of its source."""
+    lines = [f"- told the words: {facts['prompt']}"] if "prompt" in facts else []
+    if "like" in facts:
+        lines.append(
+            f"- steered by the maps of real images of {facts['like']['data']} (edits: {facts['edit']}); the column "
+            "`source` names each one, and an image counts as its source's patient's"
+        )
+    asked = [f"{name} {facts[name]}" for name in ("sampler", "steps", "guidance") if name in facts]
+    return [*lines, *([f"- drawn with {', '.join(asked)}"] if asked else [])]
 
 
 def _private(source: Mapping[str, Any]) -> list[str]:
