@@ -12,6 +12,7 @@ from tests.studies.phantom_pairs import phantom_pairs
 from augury.conditions.shape import Shape
 from augury.generators import GENERATORS
 from augury.generators.adversarial import Game, Networks
+from augury.generators.flow_settings import UNet, Warps
 from augury.generators.generator import Generator
 from augury.training import Run
 
@@ -22,6 +23,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], int]] = {
     "cvae": ({"features": 16, "latent": 32}, 200),
     "cgan": ({"networks": SMALL, "game": SHARP, "r1": 0.0}, 100),
     "wgan_gp": ({"networks": SMALL, "game": SHARP}, 300),
+    "flow": ({"net": UNet(widths=(24, 32)), "warps": Warps(chance=0.0), "snapshots": 0, "student_share": 0.0}, 250),
 }
 
 

@@ -51,7 +51,7 @@ EdgesOption = Annotated[
 
 
 def fit(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="cgan, wgan_gp, cvae or classifier.")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="cgan, wgan_gp, cvae, flow or classifier.")],
     data: Data,
     *,
     out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="The model's folder.")],

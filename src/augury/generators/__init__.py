@@ -12,6 +12,8 @@ from augury.conditions.shape import Shape
 from augury.errors import UserError
 from augury.generators.cgan import CGAN, CGANConfig
 from augury.generators.cvae import CVAE, CVAEConfig
+from augury.generators.flow import Flow
+from augury.generators.flow_settings import FlowConfig
 from augury.generators.generator import Generator
 from augury.generators.wgan_gp import WGANGP, WGANGPConfig
 
@@ -19,6 +21,7 @@ GENERATORS: dict[str, tuple[Any, Any]] = {
     "cgan": (CGAN, CGANConfig),
     "wgan_gp": (WGANGP, WGANGPConfig),
     "cvae": (CVAE, CVAEConfig),
+    "flow": (Flow, FlowConfig),
 }
 
 

@@ -38,7 +38,7 @@ SIZE = {"cpu": 48, "cuda": 64}
 RATIOS = {"quick": (0.5, 1.0), "standard": (0.5, 1.0), "rigorous": (0.25, 0.5, 1.0, 2.0)}
 CANDIDATES = ("light", "standard", "strong")
 # Steps of a generator's own training, by what its step costs and how soon it settles (docs/log.md).
-GENERATOR_STEPS = {"cgan": 1500, "wgan_gp": 1500, "cvae": 1500}
+GENERATOR_STEPS = {"cgan": 1500, "wgan_gp": 1500, "cvae": 1500, "flow": 3600}
 
 
 @dataclass(frozen=True, kw_only=True)
