@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from augury.data.fingerprints import pixel_digest
-from augury.data.mask_store import prepare_masks
+from augury.data.mask_store import prepare_masks, taken_back
 from augury.data.readers import decode
 from augury.data.sample import Manifest, Sample
-from augury.data.store import Preparation, prepare
+from augury.data.store import Preparation, applied, prepare
 from augury.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -51,15 +51,15 @@ def dice(a_HW: NDArray[np.bool_], b_HW: NDArray[np.bool_]) -> float:
     return float(2 * (a_HW & b_HW).sum() / (a_HW.sum() + b_HW.sum()))
 
 
-@pytest.mark.parametrize(
-    "preparation",
-    [
-        Preparation(size=(64, 64)),
-        Preparation(size=(48, 80), fit="pad"),
-        Preparation(size=(64, 64), crop_border=True, fit="pad"),
-        Preparation(size=(200, 160), crop_border=True),
-    ],
-)
+PREPARATIONS = [
+    Preparation(size=(64, 64)),
+    Preparation(size=(48, 80), fit="pad"),
+    Preparation(size=(64, 64), crop_border=True, fit="pad"),
+    Preparation(size=(200, 160), crop_border=True),
+]
+
+
+@pytest.mark.parametrize("preparation", PREPARATIONS)
 def test_a_mask_lies_over_what_it_marks(tmp_path: Path, preparation: Preparation) -> None:
     manifest = bright_discs(tmp_path)
     store = prepare(manifest, preparation, folder=tmp_path / "stores")
@@ -67,6 +67,25 @@ def test_a_mask_lies_over_what_it_marks(tmp_path: Path, preparation: Preparation
     assert set(np.unique(mask_NHW)) == {0, 255}
     for pixels_HW, mask_HW in zip(store.pixels_NCHW[:, 0], mask_NHW, strict=True):
         assert dice(pixels_HW > 170, mask_HW > 0) > 0.93
+
+
+@pytest.mark.parametrize("preparation", PREPARATIONS)
+def test_taken_back_a_mask_lies_over_the_file(tmp_path: Path, preparation: Preparation) -> None:
+    manifest = bright_discs(tmp_path)
+    store = prepare(manifest, preparation, folder=tmp_path / "stores")
+    for sample, mask_HW, facts in zip(manifest, prepare_masks(manifest, store), applied(store), strict=True):
+        pixels = decode(sample.image)
+        back_HW = taken_back((mask_HW / 255).astype(np.float32), facts, shape=pixels.shape)
+        assert back_HW.shape == pixels.shape
+        assert dice(pixels == 250, back_HW >= 0.5) > 0.93
+
+
+def test_taken_back_nothing_lies_where_the_crop_did_not_reach(tmp_path: Path) -> None:
+    """A square around a circle that is cut by the image's edge is larger than the image; the way back cuts it."""
+    facts = {"crop": [-10, 5, 60, 60], "placed": [0, 0, 30, 30]}
+    back_HW = taken_back(np.ones((30, 30), np.float32), facts, shape=(80, 90))
+    assert back_HW[5:65, :50].min() == 1
+    assert back_HW.sum() == 60 * 50
 
 
 def test_a_mask_lies_over_what_it_marks_in_a_fundus_circle(tmp_path: Path) -> None:

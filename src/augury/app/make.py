@@ -51,14 +51,16 @@ EdgesOption = Annotated[
 
 
 def fit(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="cgan, wgan_gp, cvae, flow or classifier.")],
+    method: Annotated[
+        str, typer.Argument(metavar="METHOD", help="cgan, wgan_gp, cvae, flow, classifier or segmenter.")
+    ],
     data: Data,
     *,
     out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="The model's folder.")],
     steps: Annotated[
         int | None, typer.Option(min=1, help="Optimiser steps; the method's own number if absent.")
     ] = None,
-    batch: Annotated[int, typer.Option(min=2, help="Images a step.")] = 64,
+    batch: Annotated[int | None, typer.Option(min=2, help="Images a step; the method's own number if absent.")] = None,
     size: Size = None,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -150,7 +152,7 @@ def predict(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Probabilities for new images."""
+    """Probabilities, or masks, for new images."""
     with talk(as_json=as_json, quiet=quiet) as voice:
         from augury.studies.predicting import predict_model
 

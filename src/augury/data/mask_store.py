@@ -93,3 +93,17 @@ def laid_over(mask_HW: NDArray[np.uint8], facts: Mapping[str, Any], *, size: tup
     if covered_hw.max() > 0 and not marked_hw.any():
         marked_hw.flat[int(covered_hw.argmax())] = 1
     return letterbox(marked_hw * np.uint8(255), size, place)
+
+
+def taken_back(
+    probability_HW: NDArray[np.float32], facts: Mapping[str, Any], *, shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """The way back: probabilities at the store's size as the file's pixels have them, 0 where its crop did not reach.
+
+    `shape` is the file's height and width. Resampled linearly, antialiased where that makes it smaller.
+    """
+    left, top, width, height = facts["placed"]
+    x, y, across, down = facts["crop"]
+    inner_hw = np.ascontiguousarray(probability_HW[top : top + height, left : left + width])
+    cropped_hw = np.asarray(Image.fromarray(inner_hw).resize((across, down), Image.Resampling.BILINEAR))
+    return field_of_view.cut_square(cropped_hw, (-x, -y, shape[1], shape[0]))

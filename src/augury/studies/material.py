@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs
 from augury.data.fingerprints import Fingerprints
 from augury.data.importers import load_with_fingerprints
+from augury.data.mask_store import masks_digest, prepare_masks
 from augury.data.preparation.choice import Choice
 from augury.data.sample import IntArray, Manifest
 from augury.data.splits import grouped_folds
-from augury.data.store import Preparation, prepare
+from augury.data.store import Preparation, Store, prepare
 from augury.errors import UserError
 from augury.generators import GENERATORS
 from augury.studies.holding_out import HeldOut, other_set, set_aside, share_of
@@ -25,12 +26,13 @@ from augury.studies.preparing import chosen, preparation_of
 
 Progress = Callable[[str, int, int], None]  # stage, done, in all
 Note = Callable[[str], None]
-SIZES = {"classifier": (64, 64)}  # where a method does not take 32 x 32
+SIZES = {"classifier": (64, 64), "segmenter": (128, 128)}  # where a method does not take 32 x 32
+BATCHES = {"segmenter": 16}  # where a method does not take 64 images a step
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What to fit to what. `size` and `steps` None: the method's own."""
+    """What to fit to what. `size`, `steps` and `batch` None: the method's own."""
 
     method: str
     data: str
@@ -39,7 +41,7 @@ class Fit:
     size: tuple[int, int] | None = None
     seed: int = 0
     steps: int | None = None
-    batch: int = 64
+    batch: int | None = None
     device: str = "cpu"
     no_patients: bool = False
     layout: str | None = None  # of the data on disk; None: recognised
@@ -49,12 +51,17 @@ class Fit:
     holdout: str | None = None  # a share of the patients, or a data set, which a generator is not fitted to
     stop_at_memorisation: bool = False  # one half of the held-out images may end the fit
 
+    @property
+    def images_a_step(self) -> int:
+        """The batch, as asked for or the method's own."""
+        return self.batch or BATCHES.get(self.method, 64)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """The images of a fit: those to fit to and, for predictors, those that choose the checkpoint."""
 
-    manifest: Manifest  # labelled samples only
+    manifest: Manifest  # labelled samples only; of a segmenter all of them
     pairs: Pairs
     train: IntArray
     choose: IntArray
@@ -62,6 +69,7 @@ class Material:
     choice: Choice
     held: HeldOut | None  # not in `manifest`
     held_pairs: Pairs | None
+    masks: str | None = None  # digest of the masks that a segmenter learns from
 
 
 def gather(asked: Fit, *, progress: Progress | None, note: Note) -> Material:
@@ -72,20 +80,28 @@ def gather(asked: Fit, *, progress: Progress | None, note: Note) -> Material:
     )
     for text in (*whole.notes, *(f"unreadable: {u.image!r}: {u.why}" for u in whole.unreadable)):
         note(text)
-    manifest = _labelled(whole, asked, note)
+    manifest = masked(whole, note) if asked.method == "segmenter" else _labelled(whole, asked, note)
     manifest, held = _held(asked, manifest, prints.subset(np.flatnonzero(whole.label_N >= 0)), stage)
     size = asked.size or SIZES.get(asked.method, (32, 32))
     choice = chosen(manifest, named=asked.modality, asked=asked.preparation)
     for text in choice.words():
         note(text)
     facts = {"size": size, **choice.preparation}
-    pairs = _pairs(manifest, preparation_of(facts), stage("preparing images"))
+    store = prepare(manifest, preparation_of(facts), progress=stage("preparing images"))
+    pairs, masks = _pairs(manifest, store), None
+    if asked.method == "segmenter":
+        mask_NHW = prepare_masks(manifest, store, progress=stage("preparing masks"))
+        pairs = replace(pairs, map_NKHW=mask_NHW[:, None], maps=("mask",))
+        masks = masks_digest(manifest, store)
     preparation = preparation_of({**facts, "channels": 1 if pairs.shape[0] == 1 else 3})
     train, choose = _parts(manifest, asked, note)
-    held_pairs = None if held is None else _pairs(held.images, preparation, stage("preparing held-out images"))
+    held_pairs = None
+    if held is not None:
+        held_store = prepare(held.images, preparation, progress=stage("preparing held-out images"))
+        held_pairs = _pairs(held.images, held_store)
     return Material(
         manifest=manifest, pairs=pairs, train=train, choose=choose, preparation=preparation, choice=choice, held=held,
-        held_pairs=held_pairs,
+        held_pairs=held_pairs, masks=masks,
     )  # fmt: skip
 
 
@@ -112,13 +128,24 @@ def _held(
     return manifest, other
 
 
-def _pairs(manifest: Manifest, preparation: Preparation, progress: Callable[[int, int], None] | None) -> Pairs:
-    pixels_NCHW = prepare(manifest, preparation, progress=progress).pixels_NCHW
-    condition = Condition(label_B=torch.from_numpy(manifest.label_N))
+def _pairs(manifest: Manifest, store: Store) -> Pairs:
     return Pairs(
-        pixels_NCHW=pixels_NCHW, condition=condition, classes=len(manifest.classes),
-        group_N=torch.from_numpy(manifest.group_N),
+        pixels_NCHW=store.pixels_NCHW, condition=Condition(label_B=torch.from_numpy(manifest.label_N)),
+        classes=len(manifest.classes), group_N=torch.from_numpy(manifest.group_N),
     )  # fmt: skip
+
+
+def masked(whole: Manifest, note: Note) -> Manifest:
+    """All samples, labelled or not: one without a mask has no lesion, which is noted. UserError where none has any."""
+    bare = sum(not sample.masks for sample in whole)
+    if bare == len(whole):
+        raise UserError(
+            f"{whole.name!r} has {len(whole)} images and no mask; a segmenter needs masks to learn from; add a column "
+            "`mask` with the path of each mask"
+        )
+    if bare:
+        note(f"{bare} of {len(whole)} images have no mask and are taken as having no lesion: remove them if they have")
+    return whole
 
 
 def _labelled(whole: Manifest, asked: Fit, note: Note) -> Manifest:
@@ -138,8 +165,11 @@ def _parts(manifest: Manifest, asked: Fit, note: Note) -> tuple[IntArray, IntArr
     everything = np.arange(len(manifest))
     if asked.method in GENERATORS:
         return everything, everything[:0]
+    label_N = manifest.label_N
+    if asked.method == "segmenter":
+        label_N = np.array([bool(sample.masks) for sample in manifest], dtype=np.int64)
     try:
-        fold_N = grouped_folds(manifest.label_N, manifest.group_N, count=5, seed=asked.seed)
+        fold_N = grouped_folds(label_N, manifest.group_N, count=5, seed=asked.seed)
     except UserError as error:
         note(f"no images are set aside to choose the checkpoint, so the last one is taken: {error}")
         return everything, everything[:0]

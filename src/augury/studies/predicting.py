@@ -1,4 +1,4 @@
-"""Probabilities of a fitted predictor for new images. N images, K classes."""
+"""Probabilities of a fitted predictor for new images, or the masks of a segmenter. N images, K classes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from augury.data.store import prepare
 from augury.errors import UserError
 from augury.predictors import PREDICTORS
 from augury.predictors import load as load_predictor
+from augury.predictors.segmenter import Segmenter
+from augury.studies.drawn_masks import masks_folder, write_masks
 from augury.studies.preparing import preparation_of
 
 _BATCH = 256
@@ -39,23 +41,30 @@ def predict_model(
 ) -> dict[str, Any]:
     """Write one row per readable image to the CSV `out`: image, patient, prediction, p_<class> (INTERFACE.md).
 
+    Of a segmenter: image, patient, mask, pixels; the masks go to a folder beside `out` (studies/drawn_masks.py).
     Unreadable images are returned under "unreadable". Raises UserError where `model` predicts nothing or `out` may not
     be written.
     """
     source = provenance.read(model)
     _refuse_other(source, model)
     _refuse_place(out)
+    if source.facts["method"] == "segmenter":
+        masks_folder(out)  # refused before the work, not after it
     predictor = load_predictor(model)
     predictor.nets.to(device)
     manifest = load(data, no_patients=True, layout=layout, slices=slices, progress=_stage(progress, "reading images"))
     store = prepare(
         manifest, preparation_of(source.facts["preparation"]), progress=_stage(progress, "preparing images")
     )
-    probability_NK = _predict(predictor, store.pixels_NCHW, progress)
-    write_atomically(out, table(manifest, probability_NK, classes=source.facts["classes"]))
+    folder: dict[str, Any] = {}
+    if isinstance(predictor, Segmenter):
+        folder = {"masks": str(write_masks(predictor, manifest, store, out=out, progress=progress))}
+    else:
+        probability_NK = _predict(predictor, store.pixels_NCHW, progress)
+        write_atomically(out, table(manifest, probability_NK, classes=source.facts["classes"]))
     _say(source, manifest, note)
     return {
-        "file": str(out), "images": len(manifest), "classes": list(source.facts["classes"]),
+        "file": str(out), **folder, "images": len(manifest), "classes": list(source.facts["classes"]),
         "unreadable": [asdict(item) for item in manifest.unreadable], "seen_in_training": _seen(source, manifest),
     }  # fmt: skip
 
@@ -105,7 +114,7 @@ def _say(source: Artefact, manifest: Manifest, note: Callable[[str], None]) -> N
     for item in manifest.unreadable:
         note(f"unreadable, not predicted: {item.image!r}: {item.why}")
     if seen := _seen(source, manifest):
-        note(f"{seen} of {len(manifest)} images took part in the making of this model: its probabilities flatter there")
+        note(f"{seen} of {len(manifest)} images took part in the making of this model: what it says flatters there")
 
 
 def _stage(progress: Callable[[str, int, int], None] | None, name: str) -> Callable[[int, int], None] | None:

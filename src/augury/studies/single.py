@@ -20,11 +20,13 @@ from augury.data.cache import make_folder, write_atomically
 from augury.data.preparation.allowed import allowed
 from augury.data.preparation.modalities import bounds_in_words
 from augury.data.provenance import Recipe, samples_digest
+from augury.data.sample import IntArray
 from augury.errors import UserError
 from augury.generators import GENERATORS
 from augury.generators.generator import Generator
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.phases import Phase, Source
+from augury.predictors.segmenter import Segmenter, SegmenterConfig
 from augury.studies.cards import model_card, sample_sheet
 from augury.studies.holding_out import HeldOut
 from augury.studies.material import Fit, Material, Note, Progress, gather, staged
@@ -46,8 +48,11 @@ from augury.studies.watching import in_words as look_in_words
 from augury.training import Run
 
 # What takes a few minutes on two cores at 32 pixels.
-STEPS = {**GENERATOR_STEPS, "classifier": 900}
-_PREDICTORS = {"classifier": (Classifier, ClassifierConfig)}
+STEPS = {**GENERATOR_STEPS, "classifier": 900, "segmenter": 800}
+_PREDICTORS: dict[str, tuple[type[Classifier | Segmenter], type]] = {
+    "classifier": (Classifier, ClassifierConfig),
+    "segmenter": (Segmenter, SegmenterConfig),
+}
 
 
 def config_of(method: str) -> type:
@@ -101,11 +106,13 @@ def _recipe(asked: Fit, material: Material) -> Recipe:
     manifest, method = material.manifest, {**GENERATORS, **_PREDICTORS}[asked.method][0]
     facts = {
         "method": asked.method, "revision": method.revision, "config": _json(asdict(asked.config)),
-        "seed": asked.seed, "steps": asked.steps or STEPS.get(asked.method, 1000), "batch": asked.batch,
+        "seed": asked.seed, "steps": asked.steps or STEPS.get(asked.method, 1000), "batch": asked.images_a_step,
         "precision": "fp32", "preparation": _json(asdict(material.preparation)), "classes": list(manifest.classes),
-        "counts": np.bincount(manifest.label_N, minlength=len(manifest.classes)).tolist(), "data": manifest.name,
-        "manifest": manifest.digest,
+        "counts": np.bincount(_known(manifest.label_N), minlength=len(manifest.classes)).tolist(),
+        "data": manifest.name, "manifest": manifest.digest,
     }  # fmt: skip
+    if material.masks is not None:
+        facts["masks"] = {"digest": material.masks, "images": sum(bool(sample.masks) for sample in manifest)}
     fitted_on = {
         role: samples_digest(manifest[int(i)] for i in part)
         for role, part in {"train": material.train, "choose": material.choose}.items()
@@ -123,8 +130,12 @@ def _recipe(asked: Fit, material: Material) -> Recipe:
     return Recipe(kind="model", facts=facts, fitted_on=fitted_on)
 
 
+def _known(label_N: IntArray) -> IntArray:
+    return label_N[label_N >= 0]
+
+
 def _batch(asked: Fit, material: Material) -> int:
-    return min(asked.batch, len(material.train))
+    return min(asked.images_a_step, len(material.train))
 
 
 def _json(value: Any) -> Any:
@@ -162,7 +173,7 @@ def _unfinished(asked: Fit, recipe: Recipe) -> Path:
 
 def _fit(
     asked: Fit, material: Material, work: Path, progress: Progress | None, note: Note
-) -> tuple[Generator | Classifier, Run]:
+) -> tuple[Generator | Classifier | Segmenter, Run]:
     shape = _shape(material)
     steps = asked.steps or STEPS.get(asked.method, 1000)
     run = Run(
@@ -177,9 +188,9 @@ def _fit(
             watch(_ground(material, material.held), run, stops=asked.stop_at_memorisation, note=note)
         return generator.fit(train, run), run
     with run.seeded("networks"):
-        classifier = Classifier(asked.config, shape)
+        predictor = _PREDICTORS[asked.method][0](asked.config, shape)
     choose = material.pairs.subset(torch.from_numpy(material.choose)) if len(material.choose) else None
-    return classifier.fit([Phase(sources=(Source(pairs=train),), steps=steps)], run, validation=choose), run
+    return predictor.fit([Phase(sources=(Source(pairs=train),), steps=steps)], run, validation=choose), run
 
 
 def _shape(material: Material) -> Shape:
@@ -197,7 +208,7 @@ def _ground(material: Material, held: HeldOut) -> Ground:
     )  # fmt: skip
 
 
-def _write(asked: Fit, material: Material, recipe: Recipe, model: Generator | Classifier, run: Run) -> None:
+def _write(asked: Fit, material: Material, recipe: Recipe, model: Generator | Classifier | Segmenter, run: Run) -> None:
     manifest, held = material.manifest, material.held
     saw = [*(manifest[int(i)] for i in (*material.train, *material.choose)), *(held.seen() if held else ())]
     with provenance.writing(asked.out, recipe, saw=saw) as folder:
@@ -217,6 +228,8 @@ def _write(asked: Fit, material: Material, recipe: Recipe, model: Generator | Cl
 def _more(recipe: Recipe, material: Material, run: Run) -> list[str]:
     """Lines of the card: what was promised, what was held out and seen there."""
     lines = [] if material.held is None else _held_in_words(material.held, run)
+    if "masks" in recipe.facts:
+        lines.append(f"{recipe.facts['masks']['images']} of the images have a mask; the others have no lesion")
     if "dp" not in recipe.facts:
         return lines
     known, group_N = material.manifest.patients_known, material.manifest.group_N
