@@ -37,12 +37,13 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 def study(
     data: Data,
     *,
+    task: Annotated[str | None, typer.Option(help="classify, or segment: what is scored is a mask.")] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The study's folder; an unfinished one goes on.")],
     preset: Annotated[str | None, typer.Option(help="quick, standard or rigorous.")] = None,
     budget: Annotated[str | None, typer.Option(help="Time to keep to: 90s, 5m, 2h.")] = None,
     arms: Annotated[str | None, typer.Option(help="Comma-separated, such as augmented,mixed:cvae:0.5")] = None,
     generators: Annotated[str | None, typer.Option(help="Comma-separated, such as cvae,wgan_gp")] = None,
-    metric: Annotated[str | None, typer.Option(help="The primary metric; auroc_macro by default.")] = None,
+    metric: Annotated[str | None, typer.Option(help="The primary metric: auroc_macro, or dice of masks.")] = None,
     smallest_effect: Annotated[float | None, typer.Option(help="The smallest difference of interest; 0.02.")] = None,
     gate_level: Annotated[float | None, typer.Option(help="How sure the gate must be; 0.20, strict 0.05.")] = None,
     split: Annotated[str | None, typer.Option(help="grouped, or given: the data's own split column.")] = None,
@@ -64,7 +65,7 @@ def study(
 ) -> None:
     """Does synthesis, pretraining or zooming help on these images? A verdict, a report and the best model."""
     flags = {
-        "data": data, "out": out, "preset": preset, "budget": None if budget is None else seconds(budget),
+        "data": data, "out": out, "task": task, "preset": preset, "budget": None if budget is None else seconds(budget),
         "arms": _names(arms), "generators": _names(generators), "metric": metric, "smallest_effect": smallest_effect,
         "gate_level": gate_level, "split": split, "drop_leaks": drop_leaks or None, "modality": modality,
         "no_patients": no_patients or None, "layout": layout, "slices": slices,

@@ -48,11 +48,13 @@ def prepare_masks(manifest: Manifest, store: Store, *, progress: Progress | None
 
 def masks_digest(manifest: Manifest, store: Store) -> str:
     """Hex digest of the prepared masks: of the mask files' bytes and of how the images were prepared."""
+    return digest_of({"store": store.digest, "masks": mask_files(manifest), "revision": REVISION})
+
+
+def mask_files(manifest: Manifest) -> list[Any]:
+    """What the masks of each sample are, however its images are prepared: its member, and a digest of each file."""
     digest_of_file = functools.cache(lambda path: hashlib.sha256(_bytes(path)).hexdigest())
-    files = [
-        [sample.member, {name: digest_of_file(path) for name, path in sample.masks.items()}] for sample in manifest
-    ]
-    return digest_of({"store": store.digest, "masks": files, "revision": REVISION})
+    return [[sample.member, {name: digest_of_file(path) for name, path in sample.masks.items()}] for sample in manifest]
 
 
 def _bytes(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from augury.metrics.cells import Cell
 from augury.metrics.estimate import Better, Estimate, Metric, Unit
@@ -144,6 +145,35 @@ def estimate_of(replicates: Replicates, *, level: float = 0.95, unit: Unit = "gr
         low, high = (far, 1.0) if replicates.value == 1.0 else (0.0, 1 - far)
     value = replicates.value
     return Estimate(value=value, low=min(low, value), high=max(high, value), n=replicates.groups, unit=unit)
+
+
+def over_runs(values: Sequence[float], *, level: float = 0.95) -> Estimate:
+    """The mean of shares over runs (folds) with a t interval; one alone says nothing of its spread: all of [0, 1]."""
+    mean, low, high = float(np.mean(values)), 0.0, 1.0
+    if len(values) > 1:
+        half = float(stdtrit(len(values) - 1, 0.5 + level / 2) * np.std(values, ddof=1) / np.sqrt(len(values)))
+        low, high = max(0.0, mean - half), min(1.0, mean + half)
+    return Estimate(value=mean, low=low, high=high, n=len(values), unit="run")
+
+
+def ratio(
+    resampled: Resampled, arm: int, *, reference: int, test_to_train: float, level: float = 0.95, unit: Unit = "group"
+) -> Estimate:
+    """How many times as much an arm scores as the reference, less 1 (0.1: a tenth more), with the wider interval.
+
+    ValueError where the reference's score is not above 0.
+    """
+    above, below = resampled.arms[arm], resampled.arms[reference]
+    if below.value <= 0:
+        raise ValueError(f"the reference scores {below.value}; a ratio needs a score above 0")
+    share = Replicates(
+        value=above.value / below.value - 1, draw_B=above.draw_B / np.maximum(below.draw_B, 1e-9) - 1,
+        deleted_J=above.deleted_J / np.maximum(below.deleted_J, 1e-9) - 1, stratum_J=above.stratum_J,
+        groups=above.groups,
+    )  # fmt: skip
+    value_C = (resampled.value_AC[arm] - resampled.value_AC[reference]) / below.value
+    found = Contrast(replicates=share, value_C=value_C[~np.isnan(value_C)], test_to_train=test_to_train)
+    return found.estimate(level=level, unit=unit)
 
 
 def max_t_bounds(contrasts: Sequence[Contrast], *, error: float) -> Floats:

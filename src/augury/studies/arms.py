@@ -1,14 +1,16 @@
 """Arms: what a study compares. An id such as `mixed:cvae:0.5` says how a predictor is trained.
 
 The budget rule (N: the plan's steps): `augmented` takes N steps; `mixed` and `sequential` N on real and rN on synthetic
-batches; `generated` N synthetic; `duplicated:r` (1 + r) N real. Each synthetic arm is controlled by the `duplicated` of
-its own count and steps.
+batches; `generated` N synthetic; `duplicated:r` (1 + r) N real; `merged` N steps of two forward passes each. Each
+synthetic arm is controlled by the `duplicated` of its own count and steps.
+
+Here are the arms of classification; those of segmentation are in segment/arms.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +19,7 @@ from augury.errors import UserError
 REFERENCE = "augmented"
 ID = re.compile(r"[a-z0-9_]+(:[a-z0-9_.]+)*")
 
-Mode = Literal["real", "mixed", "sequential", "generated"]
+Mode = Literal["real", "mixed", "sequential", "generated", "merged"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class Arm:
     generator: str | None = None
     ratio: float = 0.0  # synthetic (or, for `duplicated`, repeated real) steps over N
     augmented: bool = True
+    augmentation: str = ""  # a named one that is not tuned; "": the tuned one where `augmented`, else none
     balanced: bool = False
     share: float = 1.0  # of the labelled patients
     weight: float = 1.0  # of a synthetic batch in the loss; below 1 it falls to 0 in the last third
@@ -69,6 +72,7 @@ PHRASES = {
     "mixed": "Mixing synthetic images of {generator} into the real ones",
     "sequential": "Training first on synthetic images of {generator}, then on the real ones,",
     "generated": "Taking synthetic images of {generator} in place of the real ones",
+    "merged": "Merging synthetic siblings of {generator} into each real image's loss",
 }
 SIMPLE = {
     "real": Arm(id="real", augmented=False, description=WORDS["real"]),
@@ -91,19 +95,20 @@ def parse(text: str, *, generators: Sequence[str]) -> Arm:
     if text in SIMPLE:
         return SIMPLE[text]
     if head in ("duplicated", "labels") and len(rest) == 1:
-        return _counted(head, text, _number(rest[0], text))
+        return counted(head, text, number(rest[0], text))
     if head in ("generated", "mixed", "sequential", "shuffled") and 1 <= len(rest) <= 3:
         return _synthetic(head, text, rest, generators)
     raise _unknown(text, generators)
 
 
-def _counted(head: str, text: str, number: float) -> Arm:
+def counted(head: str, text: str, value: float) -> Arm:
+    """The arm `duplicated` or `labels` with its number; UserError for a share of 1 or more."""
     if head == "duplicated":
-        words = f"the reference with its real images repeated for {number:g} times as many further steps: the control"
-        return Arm(id=text, ratio=number, description=words)
-    if number >= 1:
+        words = f"the reference with its real images repeated for {value:g} times as many further steps: the control"
+        return Arm(id=text, ratio=value, description=words)
+    if value >= 1:
         raise UserError(f"got the arm {text!r}; expected a share of the labels between 0 and 1; write e.g. labels:0.25")
-    return Arm(id=text, share=number, description=f"the reference on {number:.0%} of the labelled patients")
+    return Arm(id=text, share=value, description=f"the reference on {value:.0%} of the labelled patients")
 
 
 def _synthetic(head: str, text: str, rest: Sequence[str], generators: Sequence[str]) -> Arm:
@@ -116,7 +121,7 @@ def _synthetic(head: str, text: str, rest: Sequence[str], generators: Sequence[s
         return Arm(id=text, mode="generated", generator=name, ratio=1.0, description=words)
     if head == "generated" or (head != "mixed" and len(numbers) > 1):
         raise _unknown(text, generators)
-    ratio, weight = [*(_number(n, text) for n in numbers), 1.0, 1.0][:2] if numbers else (1.0, 1.0)
+    ratio, weight = [*(number(n, text) for n in numbers), 1.0, 1.0][:2] if numbers else (1.0, 1.0)
     return Arm(
         id=text, mode="sequential" if head == "sequential" else "mixed", generator=name, ratio=ratio, weight=weight,
         shuffled=head == "shuffled", control=f"duplicated:{ratio:g}", description=_words(head, name, ratio, weight),
@@ -133,7 +138,8 @@ def _words(head: str, name: str, ratio: float, weight: float) -> str:
     return f"real images and {amount}{tail}"
 
 
-def _number(text: str, arm: str) -> float:
+def number(text: str, arm: str) -> float:
+    """A ratio or a share that stands in an arm's id; UserError for what is none."""
     try:
         value = float(text)
     except ValueError:
@@ -153,10 +159,10 @@ def _unknown(text: str, generators: Sequence[str]) -> UserError:
     )
 
 
-def complete(arms: Sequence[Arm], *, generators: Sequence[str]) -> tuple[Arm, ...]:
-    """The arms with the reference first and every control added, each once."""
-    wanted = [SIMPLE[REFERENCE], *arms]
-    wanted += [parse(arm.control, generators=generators) for arm in arms if arm.control]
+def complete(arms: Sequence[Arm], *, generators: Sequence[str], read: Callable[..., Arm] = parse) -> tuple[Arm, ...]:
+    """The arms with the reference first and every control added, each once; `read` is the task's own parse."""
+    wanted = [read(REFERENCE, generators=generators), *arms]
+    wanted += [read(arm.control, generators=generators) for arm in arms if arm.control]
     return tuple({arm.id: arm for arm in wanted}.values())
 
 
@@ -179,9 +185,10 @@ def question(arms: Sequence[Arm], metric: str) -> str:
 def primary(arms: Sequence[Arm]) -> Arm:
     """The arm of the primary contrast: pretraining on synthetic images if present, else the first that is no control.
 
-    Fixed by the order of the list before anything is trained (EVALUATION.md: sequential is expected to help most).
+    Fixed by the order of the list before anything is trained (EVALUATION.md: sequential is expected to help most; of
+    segmentation `merged`, the published method, stands first).
     """
-    for mode in ("sequential", "mixed", "generated"):
+    for mode in ("sequential", "merged", "mixed", "generated"):
         found = [arm for arm in arms if arm.mode == mode and not arm.shuffled]
         if found:
             return found[0]

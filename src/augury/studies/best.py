@@ -54,16 +54,18 @@ def _steps(arm: Arm, maker: Maker) -> list[Step]:
     if not arm.generator:
         return [maker.fit(arm, 0, {})]
     generator = maker.generator(arm.generator, 0)
-    draw = maker.draw(arm.generator, generator.digest, 0)
+    drawn = maker.siblings if arm.mode == "merged" else maker.draw
+    draw = drawn(arm.generator, generator.digest, 0)
     return [generator, draw, maker.fit(arm, 0, {"synthetic": draw.digest})]
 
 
 def _write(folder: Path, fitted: Path, arm: Arm, results: Mapping[str, Any], space: Workspace) -> None:
     parent, plan, manifest = provenance.read(fitted), space.plan, space.manifest
     facts = {
-        "method": "probe" if arm.frozen else "classifier", "arm": arm.id, "data": manifest.name,
+        "method": "segmenter" if plan.task else "probe" if arm.frozen else "classifier", "arm": arm.id,
+        "data": manifest.name,
         "classes": list(manifest.classes), "plan_hash": results["plan_hash"], "steps": plan.steps,
-        "counts": np.bincount(manifest.label_N, minlength=len(manifest.classes)).tolist(),
+        "counts": np.bincount(manifest.labelled().label_N, minlength=len(manifest.classes)).tolist(),
         "preparation": {"size": list(plan.size), "channels": plan.channels, **plan.preparation},
     }  # fmt: skip
     recipe = Recipe(kind="model", facts=facts, parents={"fitted": parent.digest})
@@ -71,10 +73,11 @@ def _write(folder: Path, fitted: Path, arm: Arm, results: Mapping[str, Any], spa
     with provenance.writing(folder, recipe, parents=[parent]) as temporary:
         for name in ("config.json", "weights.safetensors"):
             shutil.copyfile(fitted / name, temporary / name)
-        (temporary / "card.md").write_text(card(arm, results), encoding="utf-8")
+        images = f"{len(manifest)} {'images' if plan.task else 'labelled images'}"
+        (temporary / "card.md").write_text(card(arm, results, images=images), encoding="utf-8")
 
 
-def card(arm: Arm, results: Mapping[str, Any]) -> str:
+def card(arm: Arm, results: Mapping[str, Any], *, images: str) -> str:
     """The card of the handed-over model; the estimate it quotes is the cross-validated one of its procedure."""
     primary = results["primary"]
     found = results["arms"][arm.id]["metrics"][primary["metric"]]
@@ -83,7 +86,7 @@ def card(arm: Arm, results: Mapping[str, Any]) -> str:
         f"# The model of the arm {arm.id}",
         "",
         f"- {arm.description}",
-        f"- fitted on all {sum(results['data']['classes'].values())} labelled images: {counts}",
+        f"- fitted on all {images}: {counts or 'no classes'}",
         f"- {primary['metric']} {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f}), n = {found['n']} "
         f"{found['unit']}s",
         f"- chosen by the gate: {results['gate']['reason']}",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from augury.errors import UserError
 from augury.generators import GENERATORS
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.phases import Phase, Source
-from augury.studies.arms import Arm, complete, parse, primary, question
+from augury.studies.arms import Arm, primary, question
 from augury.studies.graph import Costs, build
 from augury.studies.plan import GeneratorPlan, Plan
 from augury.studies.settings import configured
@@ -36,6 +37,13 @@ CONTENTION = 1.15  # two processes on two cores share caches and memory (measure
 LEAST_STEPS = 0.35  # of the preset's steps; below this the reference itself would not be a fair one
 SIZES = (32, 28)
 PLAIN = "standard"  # the augmentation of a study that has no time to tune it
+
+
+class Measure(Protocol):
+    """Seconds on one core of each thing that a plan does, measured on this machine."""
+
+    def __call__(self, plan: Plan, manifest: Manifest, *, device: str) -> Costs:
+        """The costs."""
 
 
 def measure(plan: Plan, manifest: Manifest, *, device: str) -> Costs:
@@ -70,7 +78,7 @@ def _predictor(plan: Plan, pairs: Pairs, shape: Shape, device: str) -> tuple[flo
         run = Run(seed=0, steps=count, batch=plan.batch, device=device)
         net.fit([Phase(sources=(Source(pairs=pairs),), steps=count)], run, validation=None)
 
-    train = _seconds_a_step(steps)
+    train = seconds_a_step(steps)
     start = time.monotonic()
     net.predict(pairs.pixels_NCHW)
     return train, (time.monotonic() - start) / len(pairs)
@@ -83,13 +91,13 @@ def _generator(name: str, plan: GeneratorPlan, pairs: Pairs, shape: Shape, devic
     def steps(count: int) -> None:
         net.fit(pairs, Run(seed=0, steps=count, batch=plan.batch, device=device))
 
-    fit = _seconds_a_step(steps, least=3)
+    fit = seconds_a_step(steps, least=3)
     start = time.monotonic()
     net.sample(Condition(label_B=pairs.label_N[:64]), seed=0)
     return fit, (time.monotonic() - start) / 64
 
 
-def _seconds_a_step(steps: Callable[[int], None], *, least: int = 6) -> float:
+def seconds_a_step(steps: Callable[[int], None], *, least: int = 6) -> float:
     """The slope between a short and a longer run, so that the constant part does not count."""
     steps(2)
     start = time.monotonic()
@@ -203,7 +211,7 @@ def _cuts(fixed: frozenset[str]) -> Sequence[Cut]:
 
 def _with_arms(plan: Plan, arms: Sequence[Arm], generators: Mapping[str, GeneratorPlan] | None = None) -> Plan | None:
     kept = dict(generators if generators is not None else plan.generators)
-    ids = tuple(arm.id for arm in complete(arms, generators=tuple(kept)))
+    ids = tuple(arm.id for arm in replace(plan, generators=kept).completed(arms))
     if set(ids) == set(plan.arms):
         return None
     smaller = replace(plan, arms=ids, generators=kept)
@@ -220,14 +228,13 @@ def _one_ratio(plan: Plan) -> Plan | None:
     ratios = [arm.ratio for arm in plan.parsed() if arm.mode == "mixed"]
     if not ratios:
         return None
-    names = tuple(plan.generators)
     kept = []
     for arm in plan.parsed():
         if arm.id.startswith("duplicated"):
             continue
         head, *rest = arm.id.split(":")
         text = f"{head}:{rest[0]}:{min(ratios):g}" if head in ("mixed", "sequential", "shuffled") else arm.id
-        kept.append(parse(text, generators=names))
+        kept.append(plan.arm(text))
     return _with_arms(plan, kept)
 
 

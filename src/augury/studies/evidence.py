@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,24 +13,40 @@ import numpy as np
 
 from augury.data.leaks import check_split
 from augury.data.sample import Manifest
-from augury.metrics.classification import metric
-from augury.metrics.cross_checks import delong_p, mcnemar_p
 from augury.metrics.estimate import Estimate
 from augury.metrics.intervals import estimates
-from augury.studies import predictions
+from augury.studies import class_evidence, predictions
 from augury.studies.arms import REFERENCE, Arm
+from augury.studies.doing import share_of
 from augury.studies.gate import gate
+from augury.studies.gathered import Gathered
 from augury.studies.graph import Graph
 from augury.studies.partition import Partition
 from augury.studies.predictions import Predictions
-from augury.studies.steps import SEVEN, share_of
+from augury.studies.segment import evidence as segment
 from augury.studies.verdict import judge
 from augury.studies.words import headline, limits
 from augury.studies.workspace import Workspace
 
 FILE = "results.json"
-MOST_CLASSES = 10  # with more, no figure per class
-SECONDARY = ("balanced_accuracy", "accuracy", "f1_macro", "kappa_quadratic", "brier", "ece")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """What a task's evidence has of its own: the metrics, how generators did, further parts of results.json."""
+
+    metrics: Callable[[Workspace], tuple[str, ...]]
+    generator: Callable[[str, Graph, Workspace], dict[str, Any]]
+    more: Callable[[Gathered], dict[str, Any]]
+    columns: tuple[str, ...] = ()  # of predictions.csv; none: a probability for each class
+
+
+OWN = {
+    "": Own(metrics=class_evidence.metrics, generator=class_evidence.generator, more=class_evidence.more),
+    "segment": Own(
+        metrics=segment.metrics, generator=segment.generator, more=segment.more, columns=segment.COLUMNS
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,22 +64,26 @@ def collect(graph: Graph, space: Workspace) -> Tables:
 
 def _collect(graph: Graph, space: Workspace, role: Literal["test", "gate"]) -> Predictions:
     tables, manifest = [], space.manifest
+    columns = OWN[space.plan.task].columns
+    classes = tuple(sorted(space.kinds)) if columns else space.kinds  # sorted: as a table read back has them
+    code_K = np.array([classes.index(name) for name in space.kinds])
     for (arm, repeat, fold, seed), digest in graph.fits.items():
         with np.load(space.artefacts / f"fit-{digest}" / "predictions.npz") as stored:
-            index_n, probability_nK = stored[f"{role}_index"], stored[role]
+            index_n, value_nK = stored[f"{role}_index"], stored[role]
         samples = [manifest[int(i)] for i in index_n]
         tables.append(
             predictions.table(
-                classes=manifest.classes,
+                classes=classes,
                 item=[s.row for s in samples],
                 patient=[s.patient for s in samples],
                 group=[s.group for s in samples],
-                label=manifest.label_N[index_n],
+                label=code_K[space.labels(index_n)],
                 arm=arm,
                 fold=fold,
                 repeat=repeat,
                 seed=seed,
-                value_NK=probability_nK,
+                value_NK=value_nK,
+                measures=columns,
             )
         )
     return predictions.concatenate(tables).sorted()
@@ -74,7 +94,8 @@ def results(tables: Tables, graph: Graph, space: Workspace, whole: Manifest) -> 
     plan, arms = space.plan, space.plan.parsed()
     fits = _fit_results(graph, space)
     scores = _scores(tables.test, arms, space)
-    candidates = [arm for arm in arms if arm.candidate]
+    gathered = Gathered(table=tables.test, arms=arms, fits=fits, scores=scores, graph=graph, space=space)
+    own, candidates = OWN[plan.task], [arm for arm in arms if arm.candidate]
     facts: dict[str, Any] = {
         "schema": 1,
         "data": _data(whole, space.manifest),
@@ -93,16 +114,15 @@ def results(tables: Tables, graph: Graph, space: Workspace, whole: Manifest) -> 
             }
             for arm in arms
         },
-        "contrasts": _contrasts(tables.test, arms, space),
-        "cross_checks": {arm.id: _cross_checks(tables.test, arm) for arm in candidates},
+        "contrasts": _contrasts(gathered),
         "gate": gate(
             tables.gate, reference=REFERENCE, metric=plan.metric, level=plan.gate_level,
             candidates=[arm.id for arm in candidates], seed=plan.seed,
         ),
         "leaks": _leaks(graph, whole, space),
         "learning_curve": _learning_curve(arms, scores, graph, space),
-        "generators": {name: _generator(name, graph, space) for name in plan.generators},
-        "table": _table(arms, fits, scores),
+        "generators": {name: own.generator(name, graph, space) for name in plan.generators},
+        **own.more(gathered),
         "compute": {
             "device": space.device, "steps": len(graph.steps),
             "estimate_seconds": plan.estimate_seconds, "budget_seconds": plan.request.get("budget"),
@@ -116,14 +136,14 @@ def results(tables: Tables, graph: Graph, space: Workspace, whole: Manifest) -> 
     return facts
 
 
-def _data(whole: Manifest, labelled: Manifest) -> dict[str, Any]:
-    count_K = np.bincount(labelled.label_N, minlength=len(whole.classes)).tolist()
+def _data(whole: Manifest, used: Manifest) -> dict[str, Any]:
+    count_K = np.bincount(used.labelled().label_N, minlength=len(whole.classes)).tolist()
     return {
         "name": whole.name, "digest": whole.digest, "images": len(whole),
         "patients": len({s.patient for s in whole}) if whole.patients_known else None,
-        "groups": len({s.group for s in whole}), "labelled_groups": len({s.group for s in labelled}),
+        "groups": len({s.group for s in whole}), "labelled_groups": len({s.group for s in used}),
         "classes": dict(zip(whole.classes, count_K, strict=True)),
-        "unlabelled": len(whole) - len(labelled), "unreadable": len(whole.unreadable),
+        "unlabelled": int((whole.label_N < 0).sum()), "unreadable": len(whole.unreadable),
     }  # fmt: skip
 
 
@@ -136,48 +156,33 @@ def _fit_results(graph: Graph, space: Workspace) -> dict[str, list[dict[str, Any
 
 def _scores(table: Predictions, arms: tuple[Arm, ...], space: Workspace) -> dict[str, dict[str, Any]]:
     """Every arm's metrics, each with its interval."""
-    classes = space.manifest.classes
-    each = [f"{kind}_{name}" for name in classes for kind in ("sensitivity", "specificity")]
-    names = dict.fromkeys((space.plan.metric, *SECONDARY, *SEVEN, *(each if len(classes) <= MOST_CLASSES else ())))
     cells = predictions.cells(table, [arm.id for arm in arms])
     found: dict[str, list[Estimate]] = {}
-    for name in names:
+    for name in OWN[space.plan.task].metrics(space):
         try:
-            found[name] = estimates(cells, metric(name, classes), seed=space.plan.seed)
+            found[name] = estimates(cells, table.metric(name), seed=space.plan.seed)
         except ValueError:  # undefined: a given split may test none of a class
             if name == space.plan.metric:
                 raise
     return {arm.id: {name: row[i].as_json() for name, row in found.items()} for i, arm in enumerate(arms)}
 
 
-def _contrasts(table: Predictions, arms: tuple[Arm, ...], space: Workspace) -> dict[str, Any]:
+def _contrasts(gathered: Gathered) -> dict[str, Any]:
     """Holm adjusts within the candidates; controls and shares of the labels are a family of their own."""
+    space, arms = gathered.space, gathered.arms
     plan = space.plan
     judged: dict[str, Any] = {}
     for family in (True, False):
         controls = {arm.id: arm.control for arm in arms if arm.id != REFERENCE and arm.candidate == family}
         judged |= judge(
-            table, reference=REFERENCE, controls=controls, metric=plan.metric,
-            smallest_effect=plan.smallest_effect, seed=plan.seed,
+            gathered.table, reference=REFERENCE, controls=controls, metric=plan.metric,
+            smallest_effect=plan.smallest_effect, seed=plan.seed, test_to_train=gathered.test_to_train,
         )  # fmt: skip
     groups = len({sample.group for sample in space.manifest})
     for found in judged.values():  # of one split only a part was tested: what is needed is said of the whole set
         if found["patients_needed"]:
             found["patients_needed"] = round(found["patients_needed"] * groups / found["difference"]["n"])
     return judged
-
-
-def _cross_checks(table: Predictions, arm: Arm) -> dict[str, float | None]:
-    """DeLong (two classes) and McNemar on the mean over seeds of the first repeat: shown, never deciding."""
-    cells = [cell for cell in predictions.cells(table, [arm.id, REFERENCE]) if cell.repeat == 0]
-    probability_ANK = np.concatenate([cell.value_ASNK.mean(axis=1) for cell in cells], axis=1)
-    label_N = np.concatenate([cell.label_N for cell in cells])
-    right_AN = probability_ANK.argmax(axis=2) == label_N
-    binary = probability_ANK.shape[2] == 2 and np.bincount(label_N, minlength=2).min() > 1
-    return {
-        "delong_p": delong_p(label_N == 1, *probability_ANK[:, :, 1]) if binary else None,
-        "mcnemar_p": mcnemar_p(right_AN[0], right_AN[1]),
-    }
 
 
 def _leaks(graph: Graph, whole: Manifest, space: Workspace) -> dict[str, Any]:
@@ -238,43 +243,3 @@ def _worth(facts: Mapping[str, Any]) -> dict[str, int | None]:
         within = 0 < exponent < math.log(4)  # no extrapolation beyond four times the patients
         worth[arm] = round(most * (math.exp(exponent) - 1)) if within else None
     return worth
-
-
-def _generator(name: str, graph: Graph, space: Workspace) -> dict[str, Any]:
-    """Label fidelity: how often the reference sees the class that was asked for, over the folds."""
-    shares: list[float] = []
-    of_class: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for (generator, _, _), digest in graph.fidelity.items():
-        if generator != name:
-            continue
-        hits = json.loads((space.artefacts / f"fidelity-{digest}" / "fidelity.json").read_text())
-        shares.append(float(np.mean([right / count for right, count in hits.values() if count])))
-        for class_name, (right, count) in hits.items():
-            of_class[class_name][0] += right
-            of_class[class_name][1] += count
-    found = Estimate(value=float(np.mean(shares)), **_over_runs(shares), n=len(shares), unit="run").as_json()
-    by_class = {k: right / count if count else None for k, (right, count) in of_class.items()}
-    return {"label_fidelity": found, "label_fidelity_of_class": by_class}
-
-
-def _over_runs(values: list[float]) -> dict[str, float]:
-    """A t interval over folds; one fold alone says nothing of its spread, so its interval is all of [0, 1]."""
-    from scipy.stats import t
-
-    if len(values) < 2:
-        return {"low": 0.0, "high": 1.0}
-    half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
-    mean = float(np.mean(values))
-    return {"low": max(0.0, mean - half), "high": min(1.0, mean + half)}
-
-
-def _table(
-    arms: tuple[Arm, ...], fits: Mapping[str, list[dict[str, Any]]], scores: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """System 2's own table; the train rows are written by the fit itself about the set it was fitted on."""
-    rows: list[dict[str, Any]] = []
-    for arm in arms:
-        train = {name: float(np.mean([found["train"][name] for found in fits[arm.id]])) for name in SEVEN}
-        rows.append({"arm": arm.id, "set": "train", "kind": "fit", **train})
-        rows.append({"arm": arm.id, "set": "test", **{name: scores[arm.id][name]["value"] for name in SEVEN}})
-    return rows

@@ -14,7 +14,7 @@ from typing import Any
 from augury.data.provenance import Recipe, samples_digest
 from augury.data.sample import Manifest, digest_of
 from augury.studies.arms import REFERENCE, SIMPLE, Arm
-from augury.studies.partition import Partition, given, grouped
+from augury.studies.partition import Partition, cases, given, given_cases, grouped
 from augury.studies.plan import Plan
 
 Run = tuple[str, int, int, int]  # arm, repeat, fold, seed
@@ -48,6 +48,7 @@ class Graph:
     steps: dict[str, Step] = field(default_factory=dict)
     fits: dict[Run, str] = field(default_factory=dict)
     draws: dict[tuple[str, int, int, int], str] = field(default_factory=dict)  # generator, repeat, fold, its seed
+    siblings: dict[tuple[str, int, int, int], str] = field(default_factory=dict)  # likewise, for arms that merge
     fidelity: dict[tuple[str, int, int], str] = field(default_factory=dict)  # generator, repeat, fold
 
     def add(self, step: Step) -> str:
@@ -67,15 +68,16 @@ class Costs:
 
 
 def partitions_of(plan: Plan, manifest: Manifest) -> tuple[Partition, ...]:
-    """The plan's partitions of the labelled samples."""
+    """The plan's partitions of the samples."""
+    by_split, by_fold = (given_cases, cases) if plan.task == "segment" else (given, grouped)
     if plan.split == "given":
-        return given(manifest, drop_leaks=plan.drop_leaks, seed=plan.seed)
+        return by_split(manifest, drop_leaks=plan.drop_leaks, seed=plan.seed)
     e = plan.extent
-    return grouped(manifest, folds=e.folds, used=e.used, repeats=e.repeats, seed=plan.seed)
+    return by_fold(manifest, folds=e.folds, used=e.used, repeats=e.repeats, seed=plan.seed)
 
 
 def build(plan: Plan, manifest: Manifest, costs: Costs | None = None) -> Graph:
-    """The whole graph of a study on the labelled samples of a manifest."""
+    """The whole graph of a study on the samples of a manifest."""
     costs = costs or Costs()
     graph = Graph(partitions=partitions_of(plan, manifest))
     for place, part in enumerate(graph.partitions):
@@ -88,14 +90,21 @@ def _add_partition(graph: Graph, plan: Plan, manifest: Manifest, place: int, par
     tune = graph.add(maker.tune()) if len(plan.candidates) > 1 else None
     for name in plan.generators:
         for seed in range(plan.extent.generator_seeds):
+            at = (name, part.repeat, part.fold, seed)
             source = graph.add(maker.generator(name, seed))
-            graph.draws[name, part.repeat, part.fold, seed] = graph.add(maker.draw(name, source, seed))
+            merging = {arm.mode == "merged" for arm in plan.parsed() if arm.generator == name}
+            if True in merging:
+                graph.draws[at] = graph.siblings[at] = graph.add(maker.siblings(name, source, seed))
+            if merging != {True}:
+                graph.draws[at] = graph.add(maker.draw(name, source, seed))
     for arm in plan.parsed():
         for seed in range(plan.extent.seeds):
-            parents = {"tune": tune} if tune and arm.augmented and not arm.frozen else {}
+            tuned = arm.augmented and not arm.frozen and not arm.augmentation
+            parents = {"tune": tune} if tune and tuned else {}
             if arm.generator:
                 drawn = seed % plan.extent.generator_seeds
-                parents["synthetic"] = graph.draws[arm.generator, part.repeat, part.fold, drawn]
+                drawings = graph.siblings if arm.mode == "merged" else graph.draws
+                parents["synthetic"] = drawings[arm.generator, part.repeat, part.fold, drawn]
             graph.fits[arm.id, part.repeat, part.fold, seed] = graph.add(maker.fit(arm, seed, parents))
     for name in plan.generators:
         parents = {
@@ -118,7 +127,9 @@ class Maker:
     def common(self) -> dict[str, Any]:
         """Facts that enter every step."""
         plan = self.plan
-        prepared = {"preparation": plan.preparation} if plan.preparation else {}
+        prepared: dict[str, Any] = {"preparation": plan.preparation} if plan.preparation else {}
+        if plan.task:
+            prepared |= {"task": plan.task, "masks": plan.masks, "maps": plan.maps, "edges": plan.weights_digest}
         return {
             "size": plan.size, "channels": plan.channels, "seed": plan.seed, "precision": "fp32",
             "store": plan.revisions.get("store"), "steps_revision": plan.revisions.get("steps"), **prepared,
@@ -140,10 +151,18 @@ class Maker:
 
     def draw(self, name: str, source: str, seed: int) -> Step:
         """Draw as many images as the hungriest arm wants."""
-        ratios = [arm.ratio for arm in self.plan.parsed() if arm.generator == name]
-        ratio = max(ratios, default=1.0)
-        facts = {"method": name, "ratio": ratio, "draw_seed": seed}
-        cost = ratio * len(self.part.train) * self.costs.draw.get(name, 0.0)
+        arms = [arm for arm in self.plan.parsed() if arm.generator == name and arm.mode != "merged"]
+        facts = {"method": name, "ratio": max((arm.ratio for arm in arms), default=1.0), "draw_seed": seed}
+        if self.plan.moved:
+            facts["moved"] = True
+        return self._draw(name, source, facts)
+
+    def siblings(self, name: str, source: str, seed: int) -> Step:
+        """Draw siblings that keep the masks of their images, as many of each as merging arms want."""
+        return self._draw(name, source, {"method": name, "ratio": float(self.plan.siblings), "draw_seed": seed})
+
+    def _draw(self, name: str, source: str, facts: dict[str, Any]) -> Step:
+        cost = facts["ratio"] * len(self.part.train) * self.costs.draw.get(name, 0.0)
         words = f"drawing from {name}, fold {self.part.fold + 1}"
         return self._step("draw", facts, {"generator": source}, words, cost)
 
@@ -165,6 +184,14 @@ class Maker:
             "share": arm.share, "weight": arm.weight, "frozen": arm.frozen, "shuffled": arm.shuffled,
             "weights": plan.weights_digest if arm.given_weights else None,
         }  # fmt: skip
+        if plan.task == "segment":
+            merged = plan.siblings if arm.mode == "merged" else 0
+            training |= {"augmentation": arm.augmentation, "siblings": merged}
+            return {
+                "training": training, "segmenter": plan.segmenter, "steps": plan.steps, "batch": plan.batch,
+                "run_seed": seed, "candidates": plan.candidates if len(plan.candidates) == 1 else None,
+                "revision": plan.revisions.get("segmenter", 1),
+            }  # fmt: skip
         bounds = {"augmentations": plan.augmentations} if plan.augmentations else {}
         return bounds | {
             "training": training, "classifier": plan.classifier, "steps": plan.steps, "batch": plan.batch,

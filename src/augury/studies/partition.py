@@ -1,7 +1,8 @@
 """Who trains, who chooses, who feeds the gate and who is held out.
 
 In outer fold k, fold k + 1 (mod K) is the validation fold: nothing is fitted on it; one half of its groups chooses
-checkpoints and augmentation, the other half feeds the gate. No group stands in two parts.
+checkpoints and augmentation, the other half feeds the gate. No group stands in two parts. Of the few folds of a
+segmentation study only half of the next fold validates, lest too little be left to train on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from augury.data.sample import IntArray, Manifest
-from augury.data.splits import grouped_folds, halves
+from augury.data.splits import grouped_folds, halves, parts
 from augury.errors import Refused, UserError
 
 
@@ -52,22 +53,84 @@ def _expect_enough(manifest: Manifest, *, folds: int) -> None:
             )
 
 
+def kinds(manifest: Manifest) -> IntArray:
+    """What segmentation balances over folds: each image's class; of those without one, whether it has a mask."""
+    masked_N = np.array([bool(sample.masks) for sample in manifest], dtype=np.int64)
+    label_N = manifest.label_N
+    return np.where(label_N >= 0, label_N, len(manifest.classes) + masked_N)
+
+
+def cases(manifest: Manifest, *, folds: int, used: int, repeats: int, seed: int) -> tuple[Partition, ...]:
+    """Folds for segmentation: groups whole, kinds of images as equal as they can be, masks in every part."""
+    kind_N, group_N, found = kinds(manifest), manifest.group_N, []
+    for repeat in range(repeats):
+        fold_N = parts(kind_N, group_N, shares=[1.0] * folds, seed=seed + 1000 * repeat)
+        for fold in range(used):
+            after = np.flatnonzero(fold_N == (fold + 1) % folds)
+            part_n = parts(kind_N[after], group_N[after], shares=[2.0, 1.0, 1.0], seed=seed + fold)
+            others = np.flatnonzero((fold_N != fold) & (fold_N != (fold + 1) % folds))
+            part = Partition(
+                repeat=repeat, fold=fold, train=np.sort(np.concatenate([others, after[part_n == 0]])),
+                choose=after[part_n == 1], gate=after[part_n == 2], test=np.flatnonzero(fold_N == fold),
+            )  # fmt: skip
+            found.append(_with_masks(manifest, part))
+    return tuple(found)
+
+
+def _with_masks(manifest: Manifest, part: Partition) -> Partition:
+    for role in ("train", "choose", "gate", "test"):
+        masked = sum(bool(manifest[int(i)].masks) for i in getattr(part, role))
+        if masked == 0:
+            raise UserError(
+                f"the part {role!r} of fold {part.fold + 1} holds no image with a mask; each part needs one or more; "
+                "add patients with masks, or plan fewer folds with --set folds=2"
+            )
+    return part
+
+
+def given_cases(manifest: Manifest, *, drop_leaks: bool, seed: int) -> tuple[Partition, ...]:
+    """The split that the data came with, for segmentation; a quarter of the training groups validates without `val`."""
+    train, validation, test = _given_parts(manifest)
+    kind_N, group_N = kinds(manifest), manifest.group_N
+    if len(validation) == 0:
+        part_n = parts(kind_N[train], group_N[train], shares=[3.0, 1.0], seed=seed)
+        train, validation = train[part_n == 0], train[part_n == 1]
+    train, validation = _cleaned(manifest, train, validation, test, drop_leaks=drop_leaks)
+    first_n = halves(kind_N[validation], group_N[validation], seed=seed)
+    part = Partition(
+        repeat=0, fold=0, train=train, choose=validation[first_n], gate=validation[~first_n], test=test
+    )  # fmt: skip
+    return (_with_masks(manifest, part),)
+
+
 def given(manifest: Manifest, *, drop_leaks: bool, seed: int) -> tuple[Partition, ...]:
     """The split that the data came with. Raises Refused where a group stands on both sides of it."""
+    train, validation, test = _given_parts(manifest)
+    if len(validation) == 0:
+        fold_n = grouped_folds(manifest.label_N[train], manifest.group_N[train], count=4, seed=seed)
+        train, validation = train[fold_n != 0], train[fold_n == 0]
+    train, validation = _cleaned(manifest, train, validation, test, drop_leaks=drop_leaks)
+    return (_with_halves(manifest, train, validation, test, repeat=0, fold=0, seed=seed),)
+
+
+def _given_parts(manifest: Manifest) -> tuple[IntArray, IntArray, IntArray]:
     split_N = np.array([s.split or "" for s in manifest])
     test = np.flatnonzero(split_N == "test")
     train = np.flatnonzero(split_N == "train")
     if len(test) == 0 or len(train) == 0:
         raise UserError("got --split given but no column `split` with both train and test; use --split grouped")
-    validation = np.flatnonzero(split_N == "val")
-    if len(validation) == 0:
-        fold_n = grouped_folds(manifest.label_N[train], manifest.group_N[train], count=4, seed=seed)
-        train, validation = train[fold_n != 0], train[fold_n == 0]
+    return train, np.flatnonzero(split_N == "val"), test
+
+
+def _cleaned(
+    manifest: Manifest, train: IntArray, validation: IntArray, test: IntArray, *, drop_leaks: bool
+) -> tuple[IntArray, IntArray]:
+    """Training and validation without twins of what comes after them, if asked for; Refused where some are left."""
     if drop_leaks:
         validation = _without(manifest, validation, test)
         train = _without(manifest, train, np.concatenate([test, validation]))
     _refuse_leaks(manifest, train, validation, test)
-    return (_with_halves(manifest, train, validation, test, repeat=0, fold=0, seed=seed),)
+    return train, validation
 
 
 def _without(manifest: Manifest, part: IntArray, others: IntArray) -> IntArray:

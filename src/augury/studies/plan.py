@@ -7,6 +7,7 @@ stands in the report.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +18,15 @@ from augury.data.augmentation import Augmentation
 from augury.data.cache import write_atomically
 from augury.data.sample import digest_of
 from augury.errors import UserError
-from augury.studies.arms import Arm, parse
+from augury.studies import arms
+from augury.studies.arms import Arm
+from augury.studies.segment import arms as segment_arms
 from augury.studies.study import Extent
 
 FILE = "plan.json"
+PARSERS = {"": arms.parse, "segment": segment_arms.parse}  # what an arm's id means, by task
+LATER = {"modality", "handling", "preparation", "augmentations", "task", "segmenter", "masks", "siblings", "maps",
+         "moved"}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +76,12 @@ class Plan:
     handling: tuple[str, ...] = ()  # what that means, in sentences
     preparation: dict[str, Any] = field(default_factory=dict)  # fields of Preparation that are not as usual
     augmentations: dict[str, dict[str, Any]] = field(default_factory=dict)  # presets within the modality's bounds
+    task: Literal["", "segment"] = ""  # "": classification
+    segmenter: dict[str, Any] = field(default_factory=dict)
+    masks: str = ""  # digest of the mask files
+    maps: tuple[str, ...] = ()  # what generators are told of an image besides its class
+    siblings: int = 0  # synthetic images of each training mask for arms that merge
+    moved: bool = False  # whether synthetic images of other arms have masks that were turned, cropped and shifted
 
     @property
     def hash(self) -> str:
@@ -78,9 +90,8 @@ class Plan:
         Nor do fields that an older plan did not have, as long as they say nothing.
         """
         here = ("workers", "estimate_seconds", "costs")
-        later = {"modality", "handling", "preparation", "augmentations"}
         facts = {name: value for name, value in asdict(self).items() if name not in here}
-        return digest_of({name: value for name, value in facts.items() if value or name not in later})
+        return digest_of({name: value for name, value in facts.items() if value or name not in LATER})
 
     def augmentation(self, name: str) -> str | Augmentation:
         """The preset of this name as the plan's modality allows it."""
@@ -88,7 +99,15 @@ class Plan:
 
     def parsed(self) -> tuple[Arm, ...]:
         """The arms, reference first."""
-        return tuple(parse(text, generators=tuple(self.generators)) for text in self.arms)
+        return tuple(self.arm(text) for text in self.arms)
+
+    def arm(self, text: str) -> Arm:
+        """The arm that an id names in this plan's task. UserError for an id that names none."""
+        return PARSERS[self.task](text, generators=tuple(self.generators))
+
+    def completed(self, wanted: Sequence[Arm]) -> tuple[Arm, ...]:
+        """These arms with the reference first and every control added, each once."""
+        return arms.complete(wanted, generators=tuple(self.generators), read=PARSERS[self.task])
 
     def words(self) -> str:
         """The plan and its estimate as lines for people."""

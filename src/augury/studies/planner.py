@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +15,6 @@ from augury.data.preparation.allowed import allowed
 from augury.data.preparation.choice import Choice
 from augury.data.preparation.modalities import bounds_in_words
 from augury.data.sample import Manifest
-from augury.data.store import REVISION as STORE
 from augury.data.weights import read_weights
 from augury.errors import UserError
 from augury.generators import GENERATORS
@@ -25,32 +22,31 @@ from augury.metrics.classification import METRICS
 from augury.predictors.backbones import build, load_given
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.probe import Probe
-from augury.studies import budget, preparing
+from augury.studies import budget, planning, preparing
 from augury.studies.arms import REFERENCE, Arm, complete, default, parse, primary, question
 from augury.studies.graph import Costs, partitions_of
 from augury.studies.plan import GeneratorPlan, Plan
-from augury.studies.settings import configured, nested
+from augury.studies.planning import (
+    Length,
+    expect_two,
+    extent_of,
+    generator_plan,
+    own_of,
+    prefixed,
+    weights_digest,
+    workers_of,
+)
+from augury.studies.segment import costs as segment_costs
+from augury.studies.segment import planner as segment
+from augury.studies.settings import configured
 from augury.studies.steps import REVISION, backbone_of
-from augury.studies.study import PRESETS, STEPS, Study
+from augury.studies.study import PRESETS, STEPS, TASKS, Study
 
-BATCH = 64
 SIZE = {"cpu": 48, "cuda": 64}
 RATIOS = {"quick": (0.5, 1.0), "standard": (0.5, 1.0), "rigorous": (0.25, 0.5, 1.0, 2.0)}
 CANDIDATES = ("light", "standard", "strong")
 # Steps of a generator's own training, by what its step costs and how soon it settles (docs/log.md).
 GENERATOR_STEPS = {"cgan": 1500, "wgan_gp": 1500, "cvae": 1500, "flow": 3600}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Length:
-    """How long something is trained."""
-
-    steps: int
-    batch: int = BATCH
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 2:
-            raise UserError(f"got steps={self.steps}, batch={self.batch}; expected steps from 1 and a batch from 2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +69,7 @@ class Settings(Length):
             raise UserError(f"got candidates={list(self.candidates)}; expected some of {', '.join(AUGMENTATIONS)}")
 
 
-OWN = tuple(field.name for field in fields(Settings))
+OWN = own_of(Settings)
 
 
 def plan_for(study: Study, manifest: Manifest, *, channels: Literal[1, 3], spent: float = 0.0) -> Plan:
@@ -81,21 +77,21 @@ def plan_for(study: Study, manifest: Manifest, *, channels: Literal[1, 3], spent
 
     Raises UserError for an unknown arm, generator, metric or setting, and where the budget cannot hold.
     """
-    _expect_known(study)
-    weights = _weights(study)
-    plan = _whole(study, manifest, weights, channels)
+    task = PLANNERS[study.task]
+    plan = task.whole(study, manifest, channels)
     partitions_of(plan, manifest)  # refused before anybody waits for a measurement
-    if weights is not None:
-        _expect_loadable(weights, plan, classes=len(manifest.classes))
+    if plan.weights is not None:
+        task.expect_loadable(Path(plan.weights), plan, manifest)
     if study.budget is None:
-        costs = budget.measure(plan, manifest, device=study.device)
+        costs = task.measure(plan, manifest, device=study.device)
         needed = budget.estimate(plan, manifest, costs)
         return replace(plan, estimate_seconds=round(needed, 1), costs=asdict(costs))
 
     def measured(candidate: Plan) -> Costs:
-        return budget.measure(candidate, manifest, device=study.device)
+        return task.measure(candidate, manifest, device=study.device)
 
-    return budget.fit_to(plan, manifest, seconds=study.budget, spent=spent, measured=measured, fixed=_fixed(study))
+    fixed = _fixed(study, own=task.own)
+    return budget.fit_to(plan, manifest, seconds=study.budget, spent=spent, measured=measured, fixed=fixed)
 
 
 def costs_of(plan: Plan) -> Costs:
@@ -104,51 +100,40 @@ def costs_of(plan: Plan) -> Costs:
 
 
 def _expect_known(study: Study) -> None:
-    unknown = [name for name in study.generators if name not in GENERATORS]
-    if unknown or not study.generators:
-        raise UserError(f"got the generators {unknown}; expected some of {', '.join(GENERATORS)}; correct --generators")
-    prefixes = ("classifier", *preparing.SECTIONS, *study.generators)
-    strange = [n for n in study.overrides if n not in OWN and n.split(".")[0] not in prefixes]
-    if strange:
-        wanted = ", ".join([*OWN, *(f"{prefix}.FIELD" for prefix in prefixes)])
-        raise UserError(f"got the setting {strange[0]!r}; expected one of {wanted}; correct --set or the file")
+    planning.expect_known(study, own=OWN, predictor="classifier", generators=GENERATORS)
     if study.metric not in METRICS or METRICS[study.metric].prepare is None:
-        known = ", ".join(name for name, metric in METRICS.items() if metric.prepare is not None)
-        raise UserError(f"got --metric {study.metric!r}; expected one of {known}")
-    if study.weights is not None and not study.weights.is_file():
-        raise UserError(f"got --weights {study.weights}, which is no file; expected a .safetensors file")
+        said = ", ".join(name for name, metric in METRICS.items() if metric.prepare is not None)
+        raise UserError(f"got --metric {study.metric!r}; expected one of {said}")
 
 
-def _expect_loadable(weights: Path, plan: Plan, *, classes: int) -> None:
+def _expect_loadable(weights: Path, plan: Plan, manifest: Manifest) -> None:
     """Weights that are damaged, or of another network than their name says, are refused before anything is trained."""
     read_weights(weights)
-    height, width = plan.size
+    (height, width), classes = plan.size, len(manifest.classes)
     shape, name = Shape(channels=plan.channels, height=height, width=width, classes=classes), backbone_of(weights)
     backbone = build(name, shape, width=ClassifierConfig.width, side=ClassifierConfig.side)
     load_given(backbone, name, shape, weights=weights)
 
 
-def _whole(study: Study, manifest: Manifest, weights: Path | None, channels: Literal[1, 3]) -> Plan:
-    own = _own(study)
+def _whole(study: Study, manifest: Manifest, channels: Literal[1, 3]) -> Plan:
+    """What a classification study does if it may take its time."""
+    _expect_known(study)
+    own, weights = _own(study), _weights(study)
     arms, notes = _arms(study, weights)
     choice, bounds = _handling(study, manifest, channels, own)
     asked = preparing.section("augmentation", study.overrides)
-    extent = replace(PRESETS[study.preset], folds=own.folds, seeds=own.seeds)
-    if study.split == "given":
-        extent = replace(extent, folds=1, used=1, repeats=1)
-    else:
-        extent = replace(extent, used=1 if extent.used == 1 else extent.folds)
+    extent = extent_of(PRESETS[study.preset], study, folds=own.folds, seeds=own.seeds)
     used = {arm.generator for arm in arms if arm.generator}
     return Plan(
         request=study.request(), data=manifest.digest, preset=study.preset, question=question(arms, study.metric),
         size=study.size or (SIZE["cpu" if study.device == "cpu" else "cuda"],) * 2, channels=channels,
         split=study.split, drop_leaks=study.drop_leaks, extent=extent, seed=study.seed,
         classifier=_classifier(study.overrides), steps=own.steps, batch=own.batch, candidates=own.candidates,
-        generators={name: _generator(name, study.overrides) for name in study.generators if name in used},
+        generators={name: _generator(name, study) for name in study.generators if name in used},
         arms=tuple(arm.id for arm in arms), reference=REFERENCE, primary=primary(arms).id, metric=study.metric,
         smallest_effect=study.smallest_effect, gate_level=study.gate_level, weights=str(weights) if weights else None,
         weights_digest=weights_digest(weights) if weights else None, workers=workers_of(study), notes=notes,
-        revisions=revisions(name for name in study.generators if name in used),
+        revisions=_revisions(name for name in study.generators if name in used),
         modality=choice.modality, preparation=dict(choice.preparation), augmentations=bounds,
         handling=(*choice.words(), *bounds_in_words(choice.kind, asked=asked)),
     )  # fmt: skip
@@ -165,10 +150,14 @@ def _handling(
     return choice, _bounded(names, choice, channels=channels, asked=asked)
 
 
-def revisions(generators: Iterable[str]) -> dict[str, int]:
+def revisions(plan: Plan) -> dict[str, int]:
     """Of every piece of code whose change changes results: a plan and its artefacts hold for these alone."""
-    own = {"classifier": Classifier.revision, "probe": Probe.revision, "store": STORE, "steps": REVISION}
-    return own | {name: GENERATORS[name][0].revision for name in generators}
+    return PLANNERS[plan.task or "classify"].revisions(plan.generators)
+
+
+def _revisions(generators: Iterable[str]) -> dict[str, int]:
+    own = {"classifier": Classifier.revision, "probe": Probe.revision, "steps": REVISION}
+    return own | planning.generator_revisions(generators)
 
 
 def _bounded(
@@ -190,8 +179,7 @@ def _arms(study: Study, weights: Path | None) -> tuple[tuple[Arm, ...], tuple[st
     names = study.generators
     if study.arms is not None:
         arms = complete([parse(text, generators=names) for text in study.arms], generators=names)
-        if len(arms) < 2:
-            raise UserError("got the reference alone; a study compares it with something; add an arm such as real")
+        expect_two(arms)
         if weights is None and any(arm.given_weights for arm in arms):
             raise UserError(
                 "the arms probe and pretrained need --weights FILE, a .safetensors file named by a timm model"
@@ -202,28 +190,12 @@ def _arms(study: Study, weights: Path | None) -> tuple[tuple[Arm, ...], tuple[st
 
 
 def _classifier(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    config = configured(ClassifierConfig, _prefixed("classifier", overrides), at="classifier.")
+    config = configured(ClassifierConfig, prefixed("classifier", overrides), at="classifier.")
     return {name: value for name, value in asdict(config).items() if name not in ("augmentation", "balanced")}
 
 
-def _generator(name: str, overrides: Mapping[str, Any]) -> GeneratorPlan:
-    given = _prefixed(name, overrides)
-    training: dict[str, Any] = {key: given.pop(key) for key in ("steps", "batch") if key in given}
-    length = configured(Length, {"steps": GENERATOR_STEPS[name]}, training, at=f"{name}.")
-    config = configured(GENERATORS[name][1], given, at=f"{name}.")
-    return GeneratorPlan(config=asdict(config), steps=length.steps, batch=length.batch)
-
-
-def _prefixed(prefix: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    return nested({n.removeprefix(f"{prefix}."): v for n, v in overrides.items() if n.startswith(f"{prefix}.")})
-
-
-def workers_of(study: Study) -> int:
-    """Processes: what was asked for, else one a core, or one on a GPU."""
-    if study.workers is not None:
-        return study.workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if study.device == "cpu" else 1
+def _generator(name: str, study: Study) -> GeneratorPlan:
+    return generator_plan(name, study.overrides, usual={"steps": GENERATOR_STEPS.get(name, 1500)})
 
 
 def _weights(study: Study) -> Path | None:
@@ -234,17 +206,32 @@ def _weights(study: Study) -> Path | None:
     return found[0] if len(found) == 1 else None
 
 
-def weights_digest(path: Path) -> str:
-    """Sixteen hex digits of a weights file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
-def _fixed(study: Study) -> frozenset[str]:
+def _fixed(study: Study, *, own: Iterable[str]) -> frozenset[str]:
     """What the user said and the planner must leave alone."""
     said = {
         "arms": study.arms is not None, "size": study.size is not None,
-        "generators": study.generators != Study.generators,
+        "generators": study.generators != TASKS[study.task].generators,
     }  # fmt: skip
-    return frozenset(
-        [name for name, given in said.items() if given] + [name for name in OWN if name in study.overrides]
-    )
+    return frozenset([name for name, given in said.items() if given] + [n for n in own if n in study.overrides])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planner:
+    """How the studies of one task are planned."""
+
+    whole: Callable[[Study, Manifest, Literal[1, 3]], Plan]
+    expect_loadable: Callable[[Path, Plan, Manifest], None]  # of the weights file
+    measure: budget.Measure
+    revisions: Callable[[Iterable[str]], dict[str, int]]
+    own: tuple[str, ...]  # overrides that are the plan's own fields
+
+
+PLANNERS = {
+    "classify": Planner(
+        whole=_whole, expect_loadable=_expect_loadable, measure=budget.measure, revisions=_revisions, own=OWN
+    ),
+    "segment": Planner(
+        whole=segment.whole, expect_loadable=segment.expect_loadable, measure=segment_costs.measure,
+        revisions=segment.revisions, own=segment.OWN,
+    ),
+}  # fmt: skip

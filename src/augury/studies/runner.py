@@ -17,6 +17,7 @@ import torch
 
 from augury.data import provenance
 from augury.data.cache import make_folder, write_atomically
+from augury.data.fingerprints import Fingerprints
 from augury.data.importers import load_with_fingerprints
 from augury.data.sample import Manifest
 from augury.data.store import prepare
@@ -25,11 +26,15 @@ from augury.studies import engine, evidence, gallery, plan, planner, report
 from augury.studies.best import hand_over
 from augury.studies.graph import Graph, Step, build
 from augury.studies.plan import Plan
+from augury.studies.planning import weights_digest, workers_of
 from augury.studies.preparing import preparation_of
+from augury.studies.segment import gallery as segment_gallery
+from augury.studies.segment.subjects import prepared_maps, with_masks
 from augury.studies.study import Study
 from augury.studies.workspace import Workspace
 
 Progress = engine.Progress
+GALLERIES = {"": gallery.write, "segment": segment_gallery.write}
 Note = Callable[[str], None]
 
 
@@ -46,7 +51,8 @@ def run_study(study: Study, *, progress: Progress | None = None, note: Note | No
             study.data, no_patients=study.no_patients, layout=study.layout, slices=study.slices, progress=reading
         )
         _say(note, *whole.notes, *(f"unreadable: {item.image!r}: {item.why}" for item in whole.unreadable))
-        manifest = expect_fit(whole, study)
+        manifest, notes = subjects(whole, prints, study)
+        _say(note, *notes)
         found = _plan_of(study, manifest, channels=1 if prints.channels_N.max() == 1 else 3, started=started)
         _say(note, found.words())
         done = _finished(study.out, found)
@@ -58,20 +64,24 @@ def _say(note: Note | None, *texts: str) -> None:
         note(text)  # type: ignore[misc]
 
 
-def expect_fit(manifest: Manifest, study: Study) -> Manifest:
-    """The labelled samples, if a study can be made of them at all."""
+def subjects(manifest: Manifest, prints: Fingerprints, study: Study) -> tuple[Manifest, tuple[str, ...]]:
+    """The samples that take part, if a study can be made of them at all, and what is to be said of the others."""
     drawn = sum(sample.origin != "real" for sample in manifest)
     if drawn:
         raise Refused(
             f"{drawn} of {len(manifest)} images of {study.data} are synthetic; a study is scored on real patients "
             "only and draws its own synthetic images; leave them out"
         )
+    return with_masks(manifest, prints) if study.task == "segment" else (_labelled(manifest, study), ())
+
+
+def _labelled(manifest: Manifest, study: Study) -> Manifest:
     labelled = manifest.labelled()
     count_K = np.bincount(labelled.label_N, minlength=len(manifest.classes))
     if len(manifest.classes) < 2 or (count_K > 0).sum() < 2:
         raise UserError(
             f"{study.data} has {int((count_K > 0).sum())} class with images; a study compares at least 2; add a column "
-            "`label`, or a folder per class"
+            "`label`, or a folder per class (or, of masks, give --task segment)"
         )
     return labelled
 
@@ -108,7 +118,7 @@ def _same_data(found: Plan, manifest: Manifest, path: Path) -> Plan:
             f"{path} was made for images with digest {found.data}, these have {manifest.digest}; expected the same "
             "images, labels and patients; choose another --out"
         )
-    now = planner.revisions(found.generators)
+    now = planner.revisions(found)
     if found.revisions != now:
         other = sorted(name for name in now if found.revisions.get(name) != now[name])
         raise UserError(
@@ -133,14 +143,14 @@ def _carry_out(
     ledger = Ledger(study.out / "log.jsonl", before=time.monotonic() - started)
     space, graph = workspace(study, found, manifest)
     _describe_environment(study.out, space)
-    workers = planner.workers_of(study)
+    workers = workers_of(study)
     engine.run(graph, space, workers=workers, progress=progress, finished=ledger.note)
     tables = evidence.collect(graph, space)
     tables.test.write(study.out / "predictions.csv")
     results = evidence.results(tables, graph, space, whole)
     with engine.one_thread(study.device):
         hand_over(results, graph, space, study.out / "best")
-    gallery.write(study.out / "gallery", graph, space)
+    GALLERIES[found.task](study.out / "gallery", graph, space)
     results["compute"] |= {"seconds": round(ledger.seconds(), 1), "workers": workers}
     write_atomically(study.out / evidence.FILE, json.dumps(results, indent=1, sort_keys=True) + "\n")
     report.build(study.out)
@@ -152,10 +162,13 @@ def workspace(study: Study, found: Plan, manifest: Manifest) -> tuple[Workspace,
     facts = {"size": found.size, "channels": found.channels, **found.preparation}
     store = prepare(manifest, preparation_of(facts))
     graph = build(found, manifest, planner.costs_of(found))
+    artefacts, weights = make_folder(study.out / "artefacts"), _weights(study, found)
+    maps = None
+    if found.task == "segment":
+        maps = prepared_maps(found, manifest, store, weights=weights, folder=artefacts, device=study.device)
     space = Workspace(
-        plan=found, manifest=manifest, pixels=store.path, partitions=graph.partitions,
-        artefacts=make_folder(study.out / "artefacts"), device=study.device,
-        weights=_weights(study, found),
+        plan=found, manifest=manifest, pixels=store.path, partitions=graph.partitions, maps=maps,
+        artefacts=artefacts, device=study.device, weights=weights,
     )  # fmt: skip
     return space, graph
 
@@ -165,7 +178,7 @@ def _weights(study: Study, found: Plan) -> Path | None:
     if found.weights is None:
         return None
     path = study.weights or Path(found.weights)
-    if not path.is_file() or planner.weights_digest(path) != found.weights_digest:
+    if not path.is_file() or weights_digest(path) != found.weights_digest:
         raise UserError(
             f"the plan needs a weights file with digest {found.weights_digest}; {str(path)!r} is absent or another; "
             "name the right one with --weights"

@@ -1,6 +1,6 @@
 """What each kind of step does. A step reads its parents' folders and the store, and leaves one complete folder.
 
-N images, K classes.
+N images, K classes. Here are the steps of classification; those of segmentation are in segment/steps.py.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +19,35 @@ from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs, to_uint8
 from augury.data import provenance
 from augury.data.provenance import Artefact
-from augury.data.sample import IntArray, Manifest, Sample
-from augury.data.splits import stratified_subset
+from augury.data.sample import IntArray
 from augury.errors import UserError
-from augury.generators import GENERATORS
 from augury.generators import load as load_generator
 from augury.metrics.classification import METRICS
 from augury.predictors import load as load_predictor
 from augury.predictors.classifier import Classifier, ClassifierConfig
 from augury.predictors.phases import Phase, Source
 from augury.predictors.probe import Probe, ProbeConfig
+from augury.studies.doing import (
+    KINDS,
+    Doer,
+    Report,
+    augmentation_of,
+    fit_generator,
+    judges,
+    phases_of,
+    refuse_seen,
+    run_of,
+    share_of,
+    shifted,
+    work_folder,
+    writing,
+)
 from augury.studies.graph import Step
 from augury.studies.plan import Plan
-from augury.studies.settings import configured
+from augury.studies.segment import steps as segment
 from augury.studies.workspace import Workspace
-from augury.training import Diverged, Run
+from augury.training import Diverged
 
-Report = Callable[[int, int], None]
 REVISION = 1  # raised when what a step does changes its result
 SEVEN = ("accuracy", "recall_micro", "recall_macro", "precision_micro", "precision_macro", "f1_micro", "f1_macro")
 
@@ -47,17 +57,12 @@ def execute(step: Step, space: Workspace, report: Report | None = None) -> float
     start = time.monotonic()
     if not provenance.complete(space.folder(step)):
         try:
-            DOERS[step.recipe.kind](step, space, report)
+            DOERS[space.plan.task][step.recipe.kind](step, space, report)
         except Diverged as error:
             raise UserError(
                 f"{step.words}: {error}; the study cannot go on with it; leave it out, or set a lower rate (--set)"
             ) from error
     return time.monotonic() - start
-
-
-def _work(step: Step, space: Workspace, name: str = "") -> Path:
-    """A folder for checkpoints of an unfinished step."""
-    return space.artefacts / ".work" / f"{step.name}{name}"
 
 
 def _tune(step: Step, space: Workspace, report: Report | None) -> None:
@@ -66,29 +71,16 @@ def _tune(step: Step, space: Workspace, report: Report | None) -> None:
     choose = space.pairs(part.choose)
     metric, scores = METRICS[plan.metric], {}
     for place, name in enumerate(plan.candidates):
-        run = _run(step, space, plan.steps, 0, _shifted(report, place, len(plan.candidates)), name=f"-{name}")
+        run = run_of(step, space, plan.steps, 0, shifted(report, place, len(plan.candidates)), name=f"-{name}")
         with run.seeded("networks"):
             net = Classifier(_config(plan, name, balanced=False, weights=None), space.shape())
         net.fit([Phase(sources=(Source(pairs=space.pairs(part.train)),), steps=plan.steps)], run, validation=choose)
         scores[name] = metric.compute(choose.label_N.numpy(), net.predict(choose.pixels_NCHW))
     best = max(scores, key=lambda name: scores[name] if metric.better == "higher" else -scores[name])
-    with _writing(step, space, [*part.train, *part.choose], []) as folder:
+    with writing(step, space, [*part.train, *part.choose], []) as folder:
         (folder / "choice.json").write_text(json.dumps({"augmentation": best, "scores": scores}, indent=1))
     for name in plan.candidates:
-        shutil.rmtree(_work(step, space, f"-{name}"), ignore_errors=True)
-
-
-def _generator(step: Step, space: Workspace, report: Report | None) -> None:
-    part, facts = space.partitions[step.partition], step.recipe.facts
-    kind, config = GENERATORS[facts["method"]]
-    run = _run(step, space, facts["steps"], facts["draw_seed"], report, batch=facts["batch"])
-    with run.seeded("networks"):
-        generator = kind(configured(config, facts["config"]), space.shape())
-    generator.fit(space.pairs(part.train), run)
-    with _writing(step, space, part.train, []) as folder:
-        generator.save(folder)
-        shutil.copyfile(_work(step, space) / "log.jsonl", folder / "log.jsonl")
-    shutil.rmtree(_work(step, space), ignore_errors=True)
+        shutil.rmtree(work_folder(step, space, f"-{name}"), ignore_errors=True)
 
 
 def _draw(step: Step, space: Workspace, report: Report | None) -> None:
@@ -100,7 +92,7 @@ def _draw(step: Step, space: Workspace, report: Report | None) -> None:
     count = max(1, round(facts["ratio"] * len(label_n)))
     label_n = np.concatenate([drawn.permutation(label_n) for _ in range(-(-count // len(label_n)))])[:count]
     pixels = draw_images(parent.folder, label_n, seed=facts["draw_seed"], device=space.device, report=report)
-    with _writing(step, space, [], [parent]) as folder:
+    with writing(step, space, [], [parent]) as folder:
         np.save(folder / "pixels.npy", pixels)
         np.save(folder / "label.npy", label_n)
 
@@ -123,9 +115,9 @@ def draw_images(
 def _fit(step: Step, space: Workspace, report: Report | None) -> None:
     """Train one arm's predictor once and score the test fold and the gate's half."""
     part, plan, training = space.partitions[step.partition], space.plan, step.recipe.facts["training"]
-    parents = [space.parent(_KINDS[role], digest) for role, digest in step.recipe.parents.items()]
+    parents = [space.parent(KINDS[role], digest) for role, digest in step.recipe.parents.items()]
     saw = [*part.train, *part.choose]
-    _refuse_seen(space, saw, parents, [*part.gate, *part.test])
+    refuse_seen(space, saw, parents, [*part.gate, *part.test])
     start = time.monotonic()
     train = space.pairs(share_of(space.manifest, part.train, training["share"], plan.seed))
     synthetic = _synthetic(step, space, parents, len(part.train))
@@ -139,39 +131,13 @@ def _fit(step: Step, space: Workspace, report: Report | None) -> None:
     fitted_on = synthetic if training["mode"] == "generated" and synthetic is not None else train
     facts["train"] = _seven(fitted_on.label_N.numpy(), predictor.predict(fitted_on.pixels_NCHW))
     facts["seconds"] = time.monotonic() - start
-    with _writing(step, space, saw, parents) as folder:
+    with writing(step, space, saw, parents) as folder:
         arrays: dict[str, Any] = {"test_index": part.test, "gate_index": part.gate, **scores}
         np.savez(folder / "predictions.npz", **arrays)
         (folder / "result.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
-        if step.partition < 0 or _judges(step):
+        if step.partition < 0 or judges(step):
             predictor.save(folder)
-    shutil.rmtree(_work(step, space), ignore_errors=True)
-
-
-_KINDS = {"tune": "tune", "synthetic": "draw", "generator": "generator", "judge": "fit"}
-
-
-def _judges(step: Step) -> bool:
-    """Only the reference's first run is needed again, to judge synthetic images."""
-    return step.recipe.facts["run_seed"] == 0 and set(step.recipe.parents) <= {"tune"}
-
-
-def _refuse_seen(space: Workspace, saw: list[int], parents: list[Artefact], scored: list[int]) -> None:
-    samples = [space.manifest[int(i)] for i in saw]
-    here = Artefact(
-        folder=space.artefacts, kind="fit", digest="(this one)", facts={}, parents={},
-        ids=frozenset(s.id for s in samples), groups=frozenset(s.group for s in samples),
-    )  # fmt: skip
-    for artefact in [here, *parents]:
-        provenance.refuse_if_seen(artefact, space.manifest.subset(scored))
-
-
-def share_of(manifest: Manifest, index_n: IntArray, share: float, seed: int) -> IntArray:
-    """The positions of a share of the labelled patients of each class."""
-    if share == 1.0:
-        return index_n
-    kept = stratified_subset(manifest.label_N[index_n], manifest.group_N[index_n], share=share, seed=seed)
-    return index_n[kept]
+    shutil.rmtree(work_folder(step, space), ignore_errors=True)
 
 
 def _synthetic(step: Step, space: Workspace, parents: list[Artefact], real: int) -> Pairs | None:
@@ -198,38 +164,14 @@ def _train(
     if training["frozen"]:
         probe = Probe(ProbeConfig(weights=str(weights)), space.shape()).fit(train, validation=choose)
         return probe, {"best_step": 0, "augmentation": "none"}
-    augmentation = _augmentation(step, space)
+    augmentation = augmentation_of(step, space)
     phases = phases_of(training, train, synthetic, steps=plan.steps)
-    run = _run(step, space, sum(phase.steps for phase in phases), facts["run_seed"], report)
+    run = run_of(step, space, sum(phase.steps for phase in phases), facts["run_seed"], report)
     config = _config(plan, augmentation, balanced=training["balanced"], weights=weights)
     with run.seeded("networks"):
         classifier = Classifier(config, space.shape())
     classifier.fit(phases, run, validation=choose)
     return classifier, {"best_step": classifier.best_step, "augmentation": augmentation}
-
-
-def phases_of(training: Mapping[str, Any], real: Pairs, synthetic: Pairs | None, *, steps: int) -> list[Phase]:
-    """The budget rule of EVALUATION.md as phases: N steps on real and rN on synthetic batches."""
-    more = round(training["ratio"] * steps)
-    own = Source(pairs=real)
-    if synthetic is None:
-        return [Phase(sources=(own,), steps=steps + more)]
-    drawn = Source(pairs=synthetic, share=training["ratio"], weight=training["weight"], fade=training["weight"] < 1)
-    if training["mode"] == "generated":
-        return [Phase(sources=(replace(drawn, share=1.0),), steps=steps)]
-    if training["mode"] == "sequential":
-        return [Phase(sources=(drawn,), steps=more), Phase(sources=(own,), steps=steps)]
-    return [Phase(sources=(own, drawn), steps=steps + more)]
-
-
-def _augmentation(step: Step, space: Workspace) -> str:
-    if not step.recipe.facts["training"]["augmented"]:
-        return "none"
-    if "tune" not in step.recipe.parents:
-        return space.plan.candidates[0]
-    parent = space.parent("tune", step.recipe.parents["tune"])
-    choice: str = json.loads((parent.folder / "choice.json").read_text())["augmentation"]
-    return choice
 
 
 def _config(plan: Plan, augmentation: str, *, balanced: bool, weights: Path | None) -> ClassifierConfig:
@@ -244,22 +186,6 @@ def backbone_of(weights: Path) -> str:
     return weights.name.split(".")[0]
 
 
-def _run(
-    step: Step,
-    space: Workspace,
-    steps: int,
-    seed: int,
-    report: Report | None,
-    *,
-    batch: int | None = None,
-    name: str = "",
-) -> Run:
-    return Run(
-        seed=space.plan.seed * 1_000_003 + seed, steps=steps, batch=batch or space.plan.batch,
-        folder=_work(step, space, name), device=space.device, save_every=200, report=report,
-    )  # fmt: skip
-
-
 def _fidelity(step: Step, space: Workspace, _: Report | None) -> None:
     """What class the reference sees in each synthetic image."""
     judge = space.parent("fit", step.recipe.parents["judge"])
@@ -271,7 +197,7 @@ def _fidelity(step: Step, space: Workspace, _: Report | None) -> None:
     seen = load_predictor(judge.folder).predict(np.ascontiguousarray(pixels)).argmax(1)
     classes = space.manifest.classes
     hits = {classes[k]: [int((seen[label_n == k] == k).sum()), int((label_n == k).sum())] for k in range(len(classes))}
-    with _writing(step, space, [], [judge, drawn]) as folder:
+    with writing(step, space, [], [judge, drawn]) as folder:
         (folder / "fidelity.json").write_text(json.dumps(hits, indent=1))
 
 
@@ -279,21 +205,7 @@ def _seven(label_N: IntArray, probability_NK: NDArray[np.float32]) -> dict[str, 
     return {name: METRICS[name].compute(label_N, probability_NK) for name in SEVEN}
 
 
-def _shifted(report: Report | None, place: int, parts: int) -> Report | None:
-    if report is None:
-        return None
-    return lambda done, total: report(place * total + done, parts * total)
-
-
-def _writing(step: Step, space: Workspace, saw: Any, parents: list[Artefact]) -> Any:
-    samples: list[Sample] = [space.manifest[int(i)] for i in saw]
-    return provenance.writing(space.folder(step), step.recipe, saw=samples, parents=parents)
-
-
-DOERS: dict[str, Callable[[Step, Workspace, Report | None], None]] = {
-    "tune": _tune,
-    "generator": _generator,
-    "draw": _draw,
-    "fit": _fit,
-    "fidelity": _fidelity,
+DOERS: dict[str, dict[str, Doer]] = {
+    "": {"tune": _tune, "generator": fit_generator, "draw": _draw, "fit": _fit, "fidelity": _fidelity},
+    "segment": segment.DOERS,
 }

@@ -40,15 +40,16 @@ def limits(facts: Mapping[str, Any], plan: Plan, whole: Manifest) -> list[str]:
         said.append("The data's own split column was ignored; folds were drawn anew so that no group is divided.")
     if plan.split == "given" and (left := sum(sample.split is None for sample in whole)):
         said.append(f"{left} images without a place in the given split took no part.")
-    if facts["data"]["unlabelled"]:
+    if facts["data"]["unlabelled"] and not plan.task:
         said.append(f"{facts['data']['unlabelled']} images without a label took no part.")
     if facts["data"]["unreadable"]:
         said.append(f"{facts['data']['unreadable']} images could not be read and took no part.")
     if len(plan.candidates) < 2:
         said.append(f"The strength of augmentation was not tuned; {plan.candidates[0]} was taken.")
+    trained = "segmenter" if plan.task else "classifier"
     said += [
-        f"The classifier was trained for {plan.steps} steps of {plan.batch} images of {plan.size[0]} x {plan.size[1]} "
-        "pixels; longer training or larger images may change the answer.",
+        f"The {trained} was trained for {plan.steps} steps of {plan.batch} images of "
+        f"{plan.size[0]} x {plan.size[1]} pixels; longer training or larger images may change the answer.",
         *(f"{note[0].upper()}{note[1:]}." for note in (*plan.handling, *plan.notes)),
     ]
     return said

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from augury.data.cache import write_atomically
-from augury.studies.report import prose, sections
+from augury.studies.report import masks, prose, sections
 from augury.studies.report.reading import Finished, objects, picture, read, table
 from augury.studies.report.words import METRICS, SEVEN, count, metric_title, number
 
@@ -70,6 +70,9 @@ def context(study: Finished) -> dict[str, Any]:
         "neighbours": neighbours(study),
         "receipt": sections.receipt(study),
         "generators": sections.generators(results),
+        "claim": masks.claim(results),
+        "overlays": masks.overlays(study),
+        "obeyed": masks.obeyed(results),
         "seven": sections.seven(results),
         "seven_columns": [metric_title(name) for name in SEVEN],
         "gate": sections.gate(results),

@@ -11,7 +11,8 @@ from augury.studies.report.words import DASH, count, estimate_words, finite, int
 
 Results = Mapping[str, Any]
 MAIN_METRICS = ("auroc_macro", "auprc_macro", "kappa_quadratic", "balanced_accuracy", "accuracy", "f1_macro", "mcc",
-                "brier", "ece", "dice")  # fmt: skip
+                "brier", "ece", "dice", "jaccard", "hd95", "assd", "pixel_precision", "pixel_recall",
+                "pixel_accuracy")  # fmt: skip
 VERSIONS = ("augury", "python", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "platform", "system",
             "device_name", "cores", "threads", "memory", "device", "gpu", "cuda", "precision")  # fmt: skip
 LEANING = {"up": "leaning up", "down": "leaning down", "neither": "leaning neither way"}

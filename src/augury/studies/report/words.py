@@ -26,7 +26,13 @@ METRICS: dict[str, tuple[str, str]] = {
     "mcc": ("Matthews correlation", "correlation between true and named class"),
     "ece": ("Calibration error", "mean gap between stated confidence and the share that was right; lower is better"),
     "brier": ("Brier score", "mean squared error of the probabilities; lower is better"),
-    "dice": ("Dice", "overlap of drawn and true region"),
+    "dice": ("Dice", "overlap of drawn and true region, mean over cases"),
+    "jaccard": ("Jaccard", "share of what either drew that both drew, mean over cases"),
+    "hd95": ("HD95", "95th percentile of the distances between the contours, in pixels; lower is better"),
+    "assd": ("ASSD", "average distance between the contours, in pixels; lower is better"),
+    "pixel_precision": ("Pixel precision", "share of the drawn pixels that are true, mean over cases"),
+    "pixel_recall": ("Pixel recall", "share of the true pixels that were drawn, mean over cases"),
+    "pixel_accuracy": ("Pixel accuracy", "share of all pixels told rightly, mean over cases"),
     "kid": ("KID", "distance between synthetic and held-out real images (kernel inception distance); lower is better"),
 }
 LOWER_IS_BETTER = frozenset({"ece", "brier", "hd95", "assd", "kid"})
@@ -44,6 +50,14 @@ ARMS: dict[str, str] = {
     "ssl": "Pretrained without labels, then fine-tuned",
     "shuffled": "Synthetic images with shuffled labels, which must lose",
     "labels": "The reference on a share of the patients",
+    "contrast": "Random contrast alone",
+    "noise": "Random noise alone",
+    "rotate": "Small random rotations alone",
+    "scale": "Small random changes of scale alone",
+    "cutmix": "Pieces cut and pasted between images of one class",
+    "deepstack": "BigAug's nine transformations stacked",
+    "nnunet": "nnU-Net's 2-D default augmentation",
+    "merged": "Each real image with a synthetic sibling, their predictions merged patch by patch",
 }
 
 
@@ -155,7 +169,7 @@ def metric_title(name: str) -> str:
     """The metric's name as a heading.
 
     >>> metric_title("auroc_macro"), metric_title("sensitivity_glioma"), metric_title("hd95")
-    ('Macro AUROC', 'Sensitivity, glioma', 'hd95')
+    ('Macro AUROC', 'Sensitivity, glioma', 'HD95')
     """
     for side in ("sensitivity", "specificity"):
         if name.startswith(side + "_"):
