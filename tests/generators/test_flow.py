@@ -237,6 +237,6 @@ def test_a_fresh_network_says_nothing_and_control_reaches_it() -> None:
     torch.nn.init.normal_(net.decoder.head.weight)
     plain = net(image, time, label_B=label)
     told_BE, token_BTE, heard_BT = net.ear(time, label_B=label, text_BT=None, keep_B=None, augment_BA=None)
-    found = net.trunk(net.folded(image, None, keep_B=None), told_BE, token_BTE, heard_BT)
+    found = net.trunk(*net.folded(image, None, keep_B=None), told_BE, token_BTE, heard_BT)
     assert torch.equal(net(image, time, label_B=label, control=[torch.zeros_like(one) for one in found]), plain)
     assert not torch.allclose(net(image, time, label_B=label, control=found), plain)

@@ -91,7 +91,7 @@ class FlowConfig:
     time_mean: float = 0.0  # of the logit-normal times (Esser 2024)
     time_sd: float = 1.0
     lengths: tuple[float, float] = (0.05, 0.1)  # of the two averages; samples come from the first
-    snapshots: int = 8  # copies of both that are kept, for any other length and for guidance; half precision
+    snapshots: int = 4  # copies of both that are kept, for any other length and for guidance; half precision
     student_share: float | None = None  # extra steps for a sampler of 1 to 4; None: 0.2 under flow, 0 under ddpm
     student_steps: int = 4
     sampling: Sampling = field(default_factory=Sampling)
@@ -125,7 +125,7 @@ class FlowConfig:
         if not all(0.01 <= length <= 0.25 for length in self.lengths) or self.lengths[0] == self.lengths[1]:
             raise UserError(f"lengths={list(self.lengths)}: expected two lengths from 0.01 to 0.25; try 0.05 and 0.1")
         if not 0 <= self.snapshots <= 64:
-            raise UserError(f"snapshots={self.snapshots}: expected 0 (none) to 64; try 8")
+            raise UserError(f"snapshots={self.snapshots}: expected 0 (none) to 64; try 4")
         if self.student_share is not None and not 0 <= self.student_share <= 1:
             raise UserError(f"student_share={self.student_share}: expected 0 (no student) to 1; try 0.2")
         if self.student_share and self.objective == "ddpm":

@@ -70,7 +70,8 @@ class Course:
 
     def __init__(self, config: FlowConfig, nets: nn.ModuleDict, *, train: Pairs, shape: Shape, run: Run) -> None:
         self.config, self.nets, self.train, self.shape, self.run = config, nets, train, shape, run
-        self.own = max(1, round(run.steps / (1 + config.extra)))  # steps of the model itself; the rest are a student's
+        self.first = 0  # the step at which the model's own training begins
+        self.own = max(1, round((run.steps - self.first) / (1 + config.extra)))  # its steps; the rest are a student's
         if config.objective == "flow":
             self.scale.measure(train)
         self.net: Denoiser = copy.deepcopy(nets["mean"]).train()  # type: ignore[assignment]
@@ -96,16 +97,16 @@ class Course:
 
     def take(self, step: int) -> None:
         """One step of the model or, after those, of the student."""
-        if step < self.own:
-            self._teach(step)
+        if step - self.first < self.own:
+            self._teach(step - self.first)
         else:
-            self._teach_student(step)
+            self._teach_student(step - self.first - self.own)
 
     def finish(self) -> None:
         """Put what was learned into the networks that draw."""
         self.averages.into(self.nets["mean"])
         self.nets["history"].load_state_dict(self.averages.history.state_dict())
-        if self.student is not None and self.run.step <= self.own:
+        if self.student is not None and self.run.step <= self.first + self.own:
             self.student.load_state_dict(self.nets["mean"].state_dict())
 
     def _teach(self, step: int) -> None:
@@ -128,9 +129,8 @@ class Course:
     def _teach_student(self, step: int) -> None:
         assert self.student is not None
         pupil, teacher = self.student, self._teacher(step)
-        self.student_optimizer.param_groups[0]["lr"] = (
-            self.config.rate * 0.5 * (1 - (step - self.own) / max(1, self.run.steps - self.own))
-        )
+        steps = self.run.steps - self.first - self.own
+        self.student_optimizer.param_groups[0]["lr"] = self.config.rate * rate(step, steps, rise=0.1, fall=0.9) / 2
         data_BCHW, condition, _ = self._batch(augmented=False)
         noise_BCHW = self.run.normal(*data_BCHW.shape)
         uniform_B = torch.rand(len(data_BCHW), generator=self.run.random("window"))
@@ -156,7 +156,7 @@ class Course:
             self.averages.into(mean)
             mean.eval()
             self.ready = True
-            if step == self.own and self.student is not None:
+            if step == 0 and self.student is not None:
                 self.student.load_state_dict(mean.state_dict())
         return mean
 
@@ -181,7 +181,6 @@ class Course:
         return objective.logit_normal(normal_B, mean=self.config.time_mean, sd=self.config.time_sd)
 
 
-def rate(step: int, steps: int) -> float:
-    """A short linear rise, then constant, then a linear fall to nothing, as a share of the largest rate."""
-    rise, fall = max(1.0, RISE * steps), max(1.0, FALL * steps)
-    return min(1.0, (step + 1) / rise, (steps - step) / fall)
+def rate(step: int, steps: int, *, rise: float = RISE, fall: float = FALL) -> float:
+    """A linear rise, then constant, then a linear fall to nothing, as a share of the largest rate."""
+    return min(1.0, (step + 1) / max(1.0, rise * steps), (steps - step) / max(1.0, fall * steps))

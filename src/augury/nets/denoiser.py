@@ -78,9 +78,10 @@ class Denoiser(nn.Module):
         embedding = 4 * widths[0]
         self.null_map_K = nn.Parameter(torch.zeros(maps)) if maps else None
         self.ear = Ear(embedding, classes=classes, words=words, augments=augments)
-        folded = (channels + maps) * self.patch**2
-        self.trunk = Trunk(folded, widths=widths, blocks=blocks, embedding=embedding, dropout=dropout)
         outputs = channels * self.patch**2
+        self.trunk = Trunk(
+            outputs, maps=maps * self.patch**2, widths=widths, blocks=blocks, embedding=embedding, dropout=dropout
+        )
         self.decoder = Decoder(outputs, widths=widths, blocks=blocks, embedding=embedding, dropout=dropout)
 
     def forward(
@@ -102,20 +103,24 @@ class Denoiser(nn.Module):
         told_BE, token_BTE, heard_BT = self.ear(
             noise_B, label_B=label_B, text_BT=text_BT, keep_B=keep_B, augment_BA=augment_BA
         )
-        found = self.trunk(self.folded(image_BCHW, map_BKHW, keep_B=keep_B), told_BE, token_BTE, heard_BT)
+        folded_BCHW, folded_BKHW = self.folded(image_BCHW, map_BKHW, keep_B=keep_B)
+        found = self.trunk(folded_BCHW, folded_BKHW, told_BE, token_BTE, heard_BT)
         if control is not None:
             found = [mine + theirs for mine, theirs in zip(found, control, strict=True)]
         return F.pixel_shuffle(self.decoder(found, told_BE), self.patch)
 
-    def folded(self, image_BCHW: Tensor, map_BKHW: Tensor | None, *, keep_B: Tensor | None) -> Tensor:
+    def folded(
+        self, image_BCHW: Tensor, map_BKHW: Tensor | None, *, keep_B: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         """What the trunk reads: the image and its maps, squares of pixels as channels."""
         if (map_BKHW is None) != (self.null_map_K is None):
             raise ValueError("maps must be given where the network was built for maps, and only there")
-        if map_BKHW is not None and self.null_map_K is not None:
-            if keep_B is not None:
-                map_BKHW = torch.where(keep_B[:, None, None, None], map_BKHW, self.null_map_K[:, None, None])
-            image_BCHW = torch.cat([image_BCHW, map_BKHW], 1)
-        return F.pixel_unshuffle(image_BCHW, self.patch)
+        folded_BCHW = F.pixel_unshuffle(image_BCHW, self.patch)
+        if map_BKHW is None or self.null_map_K is None:
+            return folded_BCHW, None
+        if keep_B is not None:
+            map_BKHW = torch.where(keep_B[:, None, None, None], map_BKHW, self.null_map_K[:, None, None])
+        return folded_BCHW, F.pixel_unshuffle(map_BKHW, self.patch)
 
 
 class Ear(nn.Module):
@@ -174,9 +179,12 @@ class Ear(nn.Module):
 class Trunk(nn.Module):
     """First convolution, encoder and middle: a list of maps, those that the decoder joins in, then the middle's."""
 
-    def __init__(self, inputs: int, *, widths: Sequence[int], blocks: int, embedding: int, dropout: float) -> None:
+    def __init__(
+        self, inputs: int, *, maps: int, widths: Sequence[int], blocks: int, embedding: int, dropout: float
+    ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(inputs, widths[0], 3, padding=1)
+        self.map_stem = nn.Conv2d(maps, widths[0], 3, padding=1, bias=False) if maps else None
         self.steps = nn.ModuleList()
         features = widths[0]
         for depth, width in enumerate(widths):
@@ -191,10 +199,17 @@ class Trunk(nn.Module):
         ])  # fmt: skip
 
     def forward(
-        self, folded_BCHW: Tensor, told_BE: Tensor, token_BTE: Tensor | None, heard_BT: Tensor | None
+        self,
+        folded_BCHW: Tensor,
+        folded_BKHW: Tensor | None,
+        told_BE: Tensor,
+        token_BTE: Tensor | None,
+        heard_BT: Tensor | None,
     ) -> list[Tensor]:
         """One map for each block of the encoder, and the middle's."""
         x_BFHW, found = self.stem(folded_BCHW), []
+        if self.map_stem is not None and folded_BKHW is not None:
+            x_BFHW = x_BFHW + self.map_stem(folded_BKHW)
         for step in self.steps:
             x_BFHW = step(x_BFHW, told_BE)
             found.append(x_BFHW)
