@@ -72,6 +72,14 @@ def fit(
     stop_at_memorisation: Annotated[
         bool, typer.Option("--stop-at-memorisation", help="One half of the held-out patients may end the fit.")
     ] = False,
+    condition: Annotated[
+        str,
+        typer.Option(metavar="A,B", help="What flow is told: label, prompt, edges, mask, boxes; other methods: label."),
+    ] = "label",
+    edges: EdgesOption = None,
+    no_contour: Annotated[
+        bool, typer.Option("--no-contour", help="Leave the masks' contours out of the edges.")
+    ] = False,
     config: Config = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -83,13 +91,15 @@ def fit(
         voice.note(f"fitting {method} to {data}")
         from augury.studies.material import Fit
         from augury.studies.single import config_of, fit_method
+        from augury.studies.told import parsed
 
         own, preparation = split_settings(settings or [])
         asked = Fit(
             method=method, data=data, out=out, config=configure(config_of(method), own, file=config), size=pixels,
             seed=seed, steps=steps, batch=batch, device=device_of(device), no_patients=no_patients, modality=modality,
             preparation=preparation, layout=layout, slices=slices, holdout=holdout,
-            stop_at_memorisation=stop_at_memorisation,
+            stop_at_memorisation=stop_at_memorisation, condition=parsed(condition), edges=edges,
+            contour=not no_contour,
         )  # fmt: skip
         facts = fit_method(asked, progress=voice.progress, note=voice.note)
         voice.result(facts, f"{method} fitted to {facts['images']} images: {out}")

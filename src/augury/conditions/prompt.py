@@ -38,19 +38,22 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
-def prompt_of(sample: Sample, classes: Sequence[str]) -> str:
-    """What is known of an image in words: modality, organ, pathology, label, text; what was said is not said again."""
+def prompt_of(sample: Sample, classes: Sequence[str], *, modality: str | None = None) -> str:
+    """What is known of an image in words: modality, organ, pathology, label, text; what was said is not said again.
+
+    `modality` is that of a sample which names none.
+    """
     label = None if sample.label is None else classes[sample.label]
     said: list[str] = []
-    for part in (sample.modality, *(sample.meta.get(name) for name in NAMED), label, sample.text):
+    for part in (sample.modality or modality, *(sample.meta.get(name) for name in NAMED), label, sample.text):
         if part and not set(words_of(part)) <= set(words_of(" ".join(said))):
             said.append(part.strip())
     return ", ".join(said)
 
 
-def prompts_of(manifest: Manifest) -> list[str]:
+def prompts_of(manifest: Manifest, *, modality: str | None = None) -> list[str]:
     """One prompt per sample."""
-    return [prompt_of(sample, manifest.classes) for sample in manifest]
+    return [prompt_of(sample, manifest.classes, modality=modality) for sample in manifest]
 
 
 @dataclass(frozen=True, kw_only=True)

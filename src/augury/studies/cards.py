@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from augury.conditions.condition import Condition
-from augury.conditions.pairs import to_uint8
+from augury.conditions.pairs import Pairs, to_uint8
 from augury.data.provenance import versions
 from augury.data.sample import Manifest
 from augury.generators.generator import Generator
@@ -91,11 +90,18 @@ def _private(source: Mapping[str, Any]) -> list[str]:
     return [f"- from a differentially private model: epsilon {dp['epsilon']:.4g}, delta {dp['delta']:g}, {dp['unit']}"]
 
 
-def sample_sheet(generator: Generator, *, classes: int, seed: int, columns: int = 8, rows: int = 12) -> Image.Image:
-    """A sheet of samples: a row for each of the first `rows` classes, a black line between images."""
-    shown = min(classes, rows)
-    label_B = torch.arange(shown).repeat_interleave(columns)
-    condition = Condition(label_B=label_B).to(generator.device())
+def sample_sheet(generator: Generator, train: Pairs, *, seed: int, columns: int = 8, rows: int = 12) -> Image.Image:
+    """A sheet of samples: a row for each of the first `rows` classes, a black line between images.
+
+    What each is told beside its label is that of a training image of its class.
+    """
+    labels = sorted(set(train.label_N.tolist()))[:rows]
+    shown, random = len(labels), torch.Generator().manual_seed(seed)
+    places = []
+    for label in labels:
+        of_class = torch.nonzero(train.label_N == label).flatten()
+        places.append(of_class[torch.randint(len(of_class), (columns,), generator=random)])
+    condition = train[torch.cat(places)][1].to(generator.device())
     pixels_BCHW = to_uint8(generator.sample(condition, seed=seed))
     framed = np.pad(pixels_BCHW, ((0, 0), (0, 0), (0, 1), (0, 1)))
     _, channels, height, width = framed.shape

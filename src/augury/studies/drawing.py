@@ -151,7 +151,7 @@ def _prompts(
     if wanted.prompt is not None:
         return [wanted.prompt] * wanted.n
     if found is not None:
-        return found.prompts()
+        return found.prompts(told["modality"])
     classes: list[str] = source.facts["classes"]
     return [told["prompts"].get(classes[label], "") for label in label_N]
 
@@ -232,7 +232,7 @@ def _condition(source: Artefact, task: Task, first: int) -> tuple[Condition, Ten
     told = source.facts.get("told", {"conditions": ["label"]})["conditions"]
     text_BT = None
     if task.prompt_N is not None:
-        text_BT = Vocabulary(words=tuple(source.facts["config"]["words"])).encode(task.prompt_N[part])
+        text_BT = Vocabulary(words=tuple(source.facts["told"]["words"])).encode(task.prompt_N[part])
     condition = Condition(label_B=label_B if "label" in told else None, text_BT=text_BT)
     if task.guide is None:
         return condition, None

@@ -38,11 +38,16 @@ class Finder:
     facts: Mapping[str, Any]  # {"finder": "hed" or "gradient", "sha256": of the weights or None, "revision"}
     find: Edges
 
-    def in_words(self) -> str:
-        """Its name, for the terminal and the card."""
-        if self.facts["sha256"] is None:
-            return "edges by gradients at three scales"
-        return f"edges by HED, weights {self.facts['sha256'][:12]}"
+
+def in_words(facts: Mapping[str, Any]) -> str:
+    """A finder's name, for the terminal and the card.
+
+    >>> in_words({"finder": "gradient", "sha256": None, "revision": 1})
+    'edges by gradients at three scales'
+    """
+    if facts["sha256"] is None:
+        return "edges by gradients at three scales"
+    return f"edges by HED, weights {facts['sha256'][:12]}"
 
 
 def finder(asked: str | None, *, device: str = "cpu") -> Finder:
@@ -75,7 +80,7 @@ def finder_of(facts: Mapping[str, Any], *, asked: str | None, device: str = "cpu
         found = _hed(fitting[0], device=device)
     if dict(found.facts) != dict(facts):
         raise UserError(
-            f"--edges got {found.in_words()}; the model was told {Finder(facts=facts, find=found.find).in_words()}, "
+            f"--edges got {in_words(found.facts)}; the model was told {in_words(facts)}, "
             "and other edges would steer it elsewhere; name that finder or leave --edges out"
         )
     return found

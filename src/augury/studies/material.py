@@ -23,6 +23,7 @@ from augury.errors import UserError
 from augury.generators import GENERATORS
 from augury.studies.holding_out import HeldOut, other_set, set_aside, share_of
 from augury.studies.preparing import chosen, preparation_of
+from augury.studies.told import tell
 
 Progress = Callable[[str, int, int], None]  # stage, done, in all
 Note = Callable[[str], None]
@@ -50,6 +51,9 @@ class Fit:
     preparation: Mapping[str, Any] = field(default_factory=dict)  # fields above the modality's own
     holdout: str | None = None  # a share of the patients, or a data set, which a generator is not fitted to
     stop_at_memorisation: bool = False  # one half of the held-out images may end the fit
+    condition: tuple[str, ...] = ("label",)  # what a generator is told: told.parsed
+    edges: str | None = None  # what finds edges: edge_finder.finder
+    contour: bool = True  # the masks' contours are added to the edges
 
     @property
     def images_a_step(self) -> int:
@@ -61,7 +65,7 @@ class Fit:
 class Material:
     """The images of a fit: those to fit to and, for predictors, those that choose the checkpoint."""
 
-    manifest: Manifest  # labelled samples only; of a segmenter all of them
+    manifest: Manifest  # labelled samples only; of a segmenter, and where labels are not told, all of them
     pairs: Pairs
     train: IntArray
     choose: IntArray
@@ -70,29 +74,37 @@ class Material:
     held: HeldOut | None  # not in `manifest`
     held_pairs: Pairs | None
     masks: str | None = None  # digest of the masks that a segmenter learns from
+    told: Mapping[str, Any] | None = None  # what a generator is told beside labels: told.tell
 
 
 def gather(asked: Fit, *, progress: Progress | None, note: Note) -> Material:
     """Read, decode and prepare the data, and set a fifth of the patients aside where a predictor needs them."""
     stage = staged(progress)
+    _refuse_conditions(asked)
     whole, prints = load_with_fingerprints(
         asked.data, no_patients=True, layout=asked.layout, slices=asked.slices, progress=stage("reading images")
     )
     for text in (*whole.notes, *(f"unreadable: {u.image!r}: {u.why}" for u in whole.unreadable)):
         note(text)
-    manifest = masked(whole, note) if asked.method == "segmenter" else _labelled(whole, asked, note)
-    manifest, held = _held(asked, manifest, prints.subset(np.flatnonzero(whole.label_N >= 0)), stage)
+    manifest = _usable(whole, asked, note)
+    used = np.arange(len(whole)) if len(manifest) == len(whole) else np.flatnonzero(whole.label_N >= 0)
+    manifest, held = _held(asked, manifest, prints.subset(used), stage)
     size = asked.size or SIZES.get(asked.method, (32, 32))
     choice = chosen(manifest, named=asked.modality, asked=asked.preparation)
     for text in choice.words():
         note(text)
     facts = {"size": size, **choice.preparation}
     store = prepare(manifest, preparation_of(facts), progress=stage("preparing images"))
-    pairs, masks = _pairs(manifest, store), None
+    pairs, masks, told = _pairs(manifest, store), None, None
     if asked.method == "segmenter":
         mask_NHW = prepare_masks(manifest, store, progress=stage("preparing masks"))
         pairs = replace(pairs, map_NKHW=mask_NHW[:, None], maps=("mask",))
         masks = masks_digest(manifest, store)
+    if asked.condition != ("label",):
+        pairs, told = tell(
+            pairs, manifest, store, asked.condition, edges=asked.edges, contour=asked.contour,
+            modality=asked.modality, device=asked.device, stage=stage, note=note,
+        )  # fmt: skip
     preparation = preparation_of({**facts, "channels": 1 if pairs.shape[0] == 1 else 3})
     train, choose = _parts(manifest, asked, note)
     held_pairs = None
@@ -101,7 +113,7 @@ def gather(asked: Fit, *, progress: Progress | None, note: Note) -> Material:
         held_pairs = _pairs(held.images, held_store)
     return Material(
         manifest=manifest, pairs=pairs, train=train, choose=choose, preparation=preparation, choice=choice, held=held,
-        held_pairs=held_pairs, masks=masks,
+        held_pairs=held_pairs, masks=masks, told=told,
     )  # fmt: skip
 
 
@@ -146,6 +158,27 @@ def masked(whole: Manifest, note: Note) -> Manifest:
     if bare:
         note(f"{bare} of {len(whole)} images have no mask and are taken as having no lesion: remove them if they have")
     return whole
+
+
+def _refuse_conditions(asked: Fit) -> None:
+    """UserError where a method is to be told what it cannot hear."""
+    if asked.condition == ("label",) or hasattr(asked.config, "conditions"):
+        return
+    if asked.method in GENERATORS:
+        raise UserError(
+            f"--condition got {','.join(asked.condition)} for {asked.method}, which is told labels alone; expected "
+            "label; leave it out or fit flow"
+        )
+    raise UserError(
+        f"--condition got {','.join(asked.condition)} for {asked.method}, which draws nothing; leave it out"
+    )
+
+
+def _usable(whole: Manifest, asked: Fit, note: Note) -> Manifest:
+    """The samples that the method can learn from."""
+    if asked.method == "segmenter":
+        return masked(whole, note)
+    return _labelled(whole, asked, note) if "label" in asked.condition else whole
 
 
 def _labelled(whole: Manifest, asked: Fit, note: Note) -> Manifest:

@@ -33,15 +33,16 @@ from augury.studies.material import Fit, Material, Note, Progress, gather, stage
 from augury.studies.planner import GENERATOR_STEPS
 from augury.studies.privacy import in_words as privacy_in_words
 from augury.studies.privacy import promise, refuse_choosing
+from augury.studies.told import in_words as told_in_words
 from augury.studies.watching import (
     LEVEL,
     LOOKS,
     SAMPLES,
     Ground,
-    labels_like,
     last_look,
     neighbour_sheet,
     stopped_at,
+    told_like,
     watch,
 )
 from augury.studies.watching import in_words as look_in_words
@@ -72,7 +73,7 @@ def fit_method(asked: Fit, *, progress: Progress | None = None, note: Note = pri
     """
     config_of(asked.method)
     material = gather(asked, progress=progress, note=note)
-    asked = _bounded(asked, material, note)
+    asked = _told(_bounded(asked, material, note), material)
     recipe = _recipe(asked, material)
     if not _made_already(asked, recipe):
         work = _unfinished(asked, recipe)
@@ -102,6 +103,14 @@ def _bounded(asked: Fit, material: Material, note: Note) -> Fit:
     return replace(asked, config=replace(asked.config, augmentation=bounded))
 
 
+def _told(asked: Fit, material: Material) -> Fit:
+    """The request with the conditions and the words of the images in its configuration."""
+    if material.told is None:
+        return asked
+    words = tuple(material.told.get("words", ()))
+    return replace(asked, config=replace(asked.config, conditions=asked.condition, words=words))
+
+
 def _recipe(asked: Fit, material: Material) -> Recipe:
     manifest, method = material.manifest, {**GENERATORS, **_PREDICTORS}[asked.method][0]
     facts = {
@@ -111,6 +120,8 @@ def _recipe(asked: Fit, material: Material) -> Recipe:
         "counts": np.bincount(_known(manifest.label_N), minlength=len(manifest.classes)).tolist(),
         "data": manifest.name, "manifest": manifest.digest,
     }  # fmt: skip
+    if material.told is not None:
+        facts["told"] = _json(material.told)
     if material.masks is not None:
         facts["masks"] = {"digest": material.masks, "images": sum(bool(sample.masks) for sample in manifest)}
     fitted_on = {
@@ -218,9 +229,9 @@ def _write(asked: Fit, material: Material, recipe: Recipe, model: Generator | Cl
         card = model_card(recipe.facts, manifest, last=losses[-1:], more=_more(recipe, material, run))
         (folder / "card.md").write_text(card, encoding="utf-8")
         if isinstance(model, Generator):
-            sample_sheet(model, classes=len(manifest.classes), seed=asked.seed).save(folder / "samples.png")
+            sample_sheet(model, material.pairs, seed=asked.seed).save(folder / "samples.png")
             if last_look(run.history) is not None:
-                condition = labels_like(material.pairs, seed=asked.seed).to(model.device())
+                condition = told_like(material.pairs, seed=asked.seed).to(model.device())
                 sheet = neighbour_sheet(model.sample(condition, seed=asked.seed), material.pairs)
                 sheet.save(folder / "neighbours.png")
 
@@ -228,6 +239,8 @@ def _write(asked: Fit, material: Material, recipe: Recipe, model: Generator | Cl
 def _more(recipe: Recipe, material: Material, run: Run) -> list[str]:
     """Lines of the card: what was promised, what was held out and seen there."""
     lines = [] if material.held is None else _held_in_words(material.held, run)
+    if "told" in recipe.facts:
+        lines.insert(0, told_in_words(recipe.facts["told"]))
     if "masks" in recipe.facts:
         lines.append(f"{recipe.facts['masks']['images']} of the images have a mask; the others have no lesion")
     if "dp" not in recipe.facts:

@@ -53,9 +53,10 @@ class Guide:
         """The real sample that steers this drawn image."""
         return self.manifest[int(self.source_N[place])]
 
-    def prompts(self) -> list[str]:
-        """What is known of each source, in words."""
-        return [prompt_of(self.source(place), self.manifest.classes) for place in range(len(self.source_N))]
+    def prompts(self, modality: str | None) -> list[str]:
+        """What is known of each source, in words; `modality` of those that name none."""
+        classes, places = self.manifest.classes, range(len(self.source_N))
+        return [prompt_of(self.source(place), classes, modality=modality) for place in places]
 
     def used(self) -> list[Sample]:
         """Every sample that has a part in the drawing."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,19 @@ from numpy.typing import NDArray
 from augury.conditions.edges import with_contour
 from augury.conditions.edits import Steer, as_steer
 from augury.conditions.maps import MAPS, box_map, boxes_of, placed_boxes
+from augury.conditions.pairs import Pairs
 from augury.conditions.prompt import Vocabulary, prompts_of
-from augury.data.mask_store import prepare_masks
-from augury.data.sample import Manifest
+from augury.data.cache import atomic_folder
+from augury.data.mask_store import masks_digest, prepare_masks
+from augury.data.sample import Manifest, digest_of
 from augury.data.store import Store, applied
 from augury.errors import UserError
-from augury.studies.edge_finder import Finder, edge_maps
+from augury.studies.edge_finder import Finder, edge_maps, finder
+from augury.studies.edge_finder import in_words as edges_in_words
 
 KINDS = ("label", "prompt", *MAPS)
 Stage = Callable[[str], Callable[[int, int], None] | None]
+_FILE = "maps.npy"
 _AT_ONCE = 256  # images whose maps are composed together
 
 
@@ -93,37 +97,75 @@ def composed(steer: Steer, maps: Sequence[str], *, contour: bool) -> torch.Tenso
 
 
 def whole_map(raw: Raw, label_N: NDArray[np.int64], maps: Sequence[str], *, contour: bool) -> NDArray[np.uint8]:
-    """map_NKHW of a whole set, 255 meaning 1."""
+    """map_NKHW of a whole set as a generator is told it, 255 meaning 1."""
     parts = []
     for first in range(0, len(label_N), _AT_ONCE):
         steer = raw.steer(label_N, np.arange(first, min(first + _AT_ONCE, len(label_N))))
-        map_BKHW = composed(steer, maps, contour=contour)
-        parts.append(map_BKHW.mul(255).round().to(torch.uint8).numpy())
+        parts.append(composed(steer, maps, contour=contour).mul(255).round().to(torch.uint8).numpy())
     return np.concatenate(parts)
 
 
-def frequent_prompts(manifest: Manifest) -> dict[str, str]:
+def stored_map(
+    raw: Raw, manifest: Manifest, store: Store, maps: Sequence[str], *, facts: Mapping[str, Any]
+) -> NDArray[np.uint8]:
+    """`whole_map`, written once beside the store and mapped."""
+    boxes = [[asdict(box) for box in sample.boxes] for sample in manifest] if "boxes" in maps else []
+    masks = "" if raw.mask_NHW is None else masks_digest(manifest, store)
+    digest = digest_of({"store": store.digest, "maps": list(maps), "masks": masks, "boxes": boxes, "told": dict(facts)})
+    place = store.path.parent.parent / digest
+    if not (place / _FILE).exists():
+        with atomic_folder(place) as beside:
+            np.save(beside / _FILE, whole_map(raw, manifest.label_N, maps, contour=facts.get("contour", False)))
+    map_NKHW: NDArray[np.uint8] = np.load(place / _FILE, mmap_mode="r", allow_pickle=False)
+    return map_NKHW
+
+
+def tell(
+    pairs: Pairs, manifest: Manifest, store: Store, kinds: Sequence[str], *, edges: str | None, contour: bool,
+    modality: str | None, device: str, stage: Stage, note: Callable[[str], None],
+) -> tuple[Pairs, Mapping[str, Any]]:  # fmt: skip
+    """The pairs with the maps and words of `kinds`, and what the model's record says of them.
+
+    `modality` is what prompts say of samples that name none.
+    """
+    maps = tuple(name for name in kinds if name in MAPS)
+    found = finder(edges, device=device) if "edges" in kinds else None
+    facts: dict[str, Any] = {"conditions": list(kinds)}
+    if maps:
+        raw = raw_maps(manifest, store, kinds, finder=found, stage=stage)
+        if found is not None:
+            facts |= {"edges": dict(found.facts), "contour": contour and raw.mask_NHW is not None}
+            note(edges_in_words(found.facts) + (", with the contours of the masks" if facts["contour"] else ""))
+        pairs = replace(pairs, map_NKHW=stored_map(raw, manifest, store, maps, facts=facts), maps=maps)
+    if "prompt" in kinds:
+        prompts = prompts_of(manifest, modality=modality)
+        vocabulary = Vocabulary.of(prompts)
+        note(f"prompts of {len(vocabulary.words)} words, such as {prompts[0]!r}")
+        pairs = replace(pairs, condition=replace(pairs.condition, text_BT=vocabulary.encode(prompts)))
+        facts |= {
+            "modality": modality, "prompts": frequent_prompts(manifest, prompts), "words": list(vocabulary.words),
+        }  # fmt: skip
+    return pairs, facts
+
+
+def in_words(facts: Mapping[str, Any]) -> str:
+    """A line of the model's card."""
+    parts = [f"told {', '.join(facts['conditions'])}"]
+    if "edges" in facts:
+        contours = "with" if facts["contour"] else "without"
+        parts.append(f"{edges_in_words(facts['edges'])} {contours} the contours of masks")
+    if "words" in facts:
+        parts.append(f"{len(facts['words'])} words known")
+    return "; ".join(parts)
+
+
+def frequent_prompts(manifest: Manifest, prompts: Sequence[str]) -> dict[str, str]:
     """Of each class the prompt that most of its images have: what a drawing without --prompt says."""
     found: dict[str, Counter[str]] = {name: Counter() for name in manifest.classes}
-    for sample, prompt in zip(manifest, prompts_of(manifest), strict=True):
+    for sample, prompt in zip(manifest, prompts, strict=True):
         if sample.label is not None:
             found[manifest.classes[sample.label]][prompt] += 1
     return {name: counts.most_common(1)[0][0] for name, counts in found.items() if counts}
-
-
-def words_of(manifest: Manifest) -> tuple[str, ...]:
-    """The closed vocabulary of a set's prompts."""
-    return Vocabulary.of(prompts_of(manifest)).words
-
-
-def facts_of(kinds: Sequence[str], manifest: Manifest, *, finder: Finder | None, contour: bool) -> Mapping[str, Any]:
-    """What a model's record says, so that sampling can tell it the same."""
-    facts: dict[str, Any] = {"conditions": list(kinds)}
-    if finder is not None:
-        facts |= {"edges": dict(finder.facts), "contour": contour}
-    if "prompt" in kinds:
-        facts["prompts"] = frequent_prompts(manifest)
-    return facts
 
 
 def _boxes(manifest: Manifest, store: Store, mask_NHW: NDArray[np.uint8] | None) -> NDArray[np.uint8]:

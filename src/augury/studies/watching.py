@@ -100,10 +100,10 @@ def stopped_at(log: Path) -> int | None:
     return int(look["step"]) + 1 if look is not None and look["watch_stops"] else None
 
 
-def labels_like(train: Pairs, *, seed: int) -> Condition:
-    """Labels of SAMPLES images, drawn from the training images'."""
+def told_like(train: Pairs, *, seed: int) -> Condition:
+    """What SAMPLES training images, drawn at random, are told: their labels, words and maps."""
     random = torch.Generator().manual_seed(seed)
-    return Condition(label_B=train.label_N[torch.randint(len(train), (SAMPLES,), generator=random)])
+    return train[torch.randint(len(train), (SAMPLES,), generator=random)][1]
 
 
 def in_words(look: Mapping[str, float]) -> str:
@@ -129,7 +129,7 @@ class _Prepared:
         """copy_rate, kid, kid_floor, nearest_share and p of samples drawn now."""
         assert run.drawn is not None, "this generator offers nothing to draw from: call run.offer before the loop"
         seed = run.random("watch").initial_seed()
-        sample_SD = _unit(self.encode(run.drawn(labels_like(self.ground.train, seed=seed), seed)))
+        sample_SD = _unit(self.encode(run.drawn(told_like(self.ground.train, seed=seed), seed)))
         train_ST, held_SH = _likeness(sample_SD, self.train_TD), _likeness(sample_SD, self.held_HD)
         return {
             "copy_rate": float((train_ST.max(1) > self.copy_level).mean()),

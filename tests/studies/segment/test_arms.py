@@ -1,4 +1,4 @@
-"""Arms of segmentation: each costs what the budget rule says, is controlled by its like, and is refused when unknown."""
+"""Arms of segmentation: each costs what the budget rule says, is controlled by its like, or is refused if unknown."""
 
 from __future__ import annotations
 
