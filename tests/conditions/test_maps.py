@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from augury.conditions.maps import box_map, boxes_of, heat_map, placed_boxes
 from augury.data.sample import Box
 
+PATIENT = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # of a loaded machine
 PLACE = st.floats(0, 20, allow_nan=False)
 
 
+@PATIENT
 @given(PLACE, PLACE, PLACE, PLACE)
 def test_a_box_adds_up_to_its_area(x: float, y: float, width: float, height: float) -> None:
     left, right, top, bottom = min(x, width), max(x, width), min(y, height), max(y, height)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from augury.conditions.prompt import LONGEST, Vocabulary, prompt_of, words_of
 from augury.data.sample import Sample
 from augury.errors import UserError
 
+PATIENT = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # of a loaded machine
 
+
+@PATIENT
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=6))
 def test_what_is_encoded_is_decoded(texts: list[str]) -> None:
     if not any(words_of(text) for text in texts):
@@ -24,6 +27,7 @@ def test_what_is_encoded_is_decoded(texts: list[str]) -> None:
     assert Vocabulary(words=vocabulary.words).encode(texts).equal(text_BT), "the words are all there is"
 
 
+@PATIENT
 @given(st.text(max_size=60))
 def test_case_and_punctuation_say_nothing(text: str) -> None:
     assert words_of(text.casefold()) == words_of(text)

@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from augury.metrics.condition_fidelity import THRESHOLD, TOLERANCE, edge_f1, mask_dice
 
+PATIENT = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # of a loaded machine
 MAPS = arrays(np.float64, (2, 7, 9), elements=st.sampled_from([0.0, 0.2, 0.5, 1.0]))
 
 
@@ -31,12 +32,14 @@ def slow_f1(found_HW: NDArray[np.float64], asked_HW: NDArray[np.float64]) -> flo
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
+@PATIENT
 @given(MAPS, MAPS)
 def test_edge_f1_is_what_the_slow_count_says(found: NDArray[np.float64], asked: NDArray[np.float64]) -> None:
     slow = [slow_f1(f, a) for f, a in zip(found, asked, strict=True)]
     assert edge_f1(found, asked) == pytest.approx(slow, nan_ok=True)
 
 
+@PATIENT
 @given(MAPS, MAPS)
 def test_dice_is_what_the_sets_say(found: NDArray[np.float64], asked: NDArray[np.float64]) -> None:
     for f, a, dice in zip(found > 0.3, asked > 0.3, mask_dice(found > 0.3, asked > 0.3), strict=True):
