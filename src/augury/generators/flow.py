@@ -11,6 +11,7 @@ B batch, N images, C channels, H height, W width, D uniform draws.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -24,11 +25,14 @@ from augury.generators import flow_objective as objective
 from augury.generators import flow_sampling as samplers
 from augury.generators import flow_student as student
 from augury.generators.chunks import chunks
+from augury.generators.flow_networks import build
 from augury.generators.flow_settings import FlowConfig, Sampling, expect_sampler
+from augury.generators.flow_space import Space, at_size
+from augury.generators.flow_start import Told, inherit
 from augury.generators.flow_told import expect_pairs, hearing, narrowed, refuse_unknown
-from augury.generators.flow_training import Course, Scale
-from augury.generators.flow_warps import TOLD
+from augury.generators.flow_training import Course
 from augury.generators.generator import Generator, Shape
+from augury.nets.control import Steered
 from augury.nets.denoiser import Denoiser
 from augury.nets.power_average import History, pour
 from augury.training import Run
@@ -46,13 +50,29 @@ class Flow(Generator):
     def __init__(self, config: FlowConfig, shape: Shape) -> None:
         self.config, self.shape, self.sampling = config, shape, config.sampling
         self.nets = build(config, shape).eval()
+        self._start: tuple[Told, Sequence[str]] | None = None  # None: from nothing
+
+    def start_from(self, parent: Flow, *, parent_classes: Sequence[str], classes: Sequence[str]) -> Self:
+        """Let `fit` begin with the weights of a fitted model; the classes' names, in their order, are matched.
+
+        Raises:
+            UserError: the two are not of one network.
+        """
+        told = Told(config=parent.config, nets=parent.nets, classes=parent_classes)
+        inherit(Told(config=self.config, nets=self.nets, classes=classes), told)
+        self._start = (told, classes)
+        return self
 
     def fit(self, train: Pairs, run: Run) -> Self:
         """Fit to the pairs in the steps of `run`; a finished run returns its result at once."""
         expect_pairs(train, self.config, self.shape)
         with run.seeded("networks"):
             self.nets = build(self.config, self.shape).to(run.device)
-        course = Course(self.config, self.nets, train=train, shape=self.shape, run=run)
+        if self._start is not None:
+            theirs, classes = self._start
+            inherit(Told(config=self.config, nets=self.nets, classes=classes), theirs)
+        inherited = self._start is not None
+        course = Course(self.config, self.nets, train=train, shape=self.shape, run=run, inherited=inherited)
         run.offer(lambda condition, seed: self._as_it_stands(course).sample(condition, seed=seed))
         for step in run.loop(**course.parts()):
             course.take(step)
@@ -82,9 +102,8 @@ class Flow(Generator):
         self.nets.eval()
         drawn = [torch.zeros(0, self.shape.channels, self.shape.height, self.shape.width)]
         for part in chunks(len(condition)) if len(condition) else ():
-            shape = (len(condition[part]), self.shape.channels, self.shape.height, self.shape.width)
-            noise_BCHW = torch.randn(shape, generator=random).to(self.device())
-            here = condition[part].to(self.device())
+            here = at_size(condition[part].to(self.device()), self.scale)
+            noise_BCHW = torch.randn((len(here), *self._size()), generator=random).to(self.device())
             data_BCHW = self._draw(noise_BCHW, here, sampler=sampler, steps=steps, random=random)
             drawn.append(self.scale.image(data_BCHW).float().cpu())
         return torch.cat(drawn)
@@ -121,13 +140,13 @@ class Flow(Generator):
             return other
         return samplers.guided(self._said(self._net("mean"), condition), other, sampling.guidance)
 
-    def _said(self, net: Denoiser, condition: Condition) -> samplers.Field:
+    def _said(self, net: Denoiser | Steered, condition: Condition) -> samplers.Field:
         told = hearing(net, condition)
         if self.config.objective == "ddpm":
             return told
         return lambda x_BCHW, time_B: objective.velocity(told, x_BCHW, time_B)
 
-    def _early(self, share: float) -> Denoiser:
+    def _early(self, share: float) -> Denoiser | Steered:
         """The network as it was averaged after a share of its training."""
         history: History = self.nets["history"]  # type: ignore[assignment]
         if not len(history):
@@ -165,7 +184,7 @@ class Flow(Generator):
         scores = [torch.zeros(0)]
         for part in chunks(len(condition)) if len(condition) else ():
             data_BCHW = self.scale.data(image_BCHW[part].to(self.device()))
-            told = hearing(self._net("mean"), condition[part].to(self.device()))
+            told = hearing(self._net("mean"), at_size(condition[part].to(self.device()), self.scale))
             error_LB = []
             for level in LEVELS:
                 noise_BCHW = torch.randn(data_BCHW.shape, generator=random).to(data_BCHW)
@@ -182,38 +201,13 @@ class Flow(Generator):
         return objective.ddpm_error(told, data_BCHW, noise_BCHW, step_B=step_B, kept_N=kept_N)
 
     @property
-    def scale(self) -> Scale:
+    def scale(self) -> Space:
         """From images to data of unit variance and back."""
         return self.nets["scale"]  # type: ignore[return-value]
 
-    def _net(self, name: str) -> Denoiser:
+    def _size(self) -> tuple[int, int, int]:
+        """Channels and sides of the data."""
+        return self.scale.channels, self.shape.height // self.scale.factor, self.shape.width // self.scale.factor
+
+    def _net(self, name: str) -> Denoiser | Steered:
         return self.nets[name]  # type: ignore[return-value]
-
-
-def build(config: FlowConfig, shape: Shape) -> nn.ModuleDict:
-    """`mean` (which draws), `student` if there is one, `scale`, `history`; UserError where the sides do not fit."""
-    net = config.net
-    try:
-        mean = Denoiser(
-            shape.channels,
-            height=shape.height,
-            width=shape.width,
-            classes=shape.classes if "label" in config.conditions else 0,
-            words=len(config.words),
-            maps=len(config.maps),
-            augments=TOLD if config.warps.chance else 0,
-            patch=net.patch,
-            widths=net.widths,
-            blocks=net.blocks,
-            dropout=net.dropout,
-        )
-    except ValueError as error:
-        raise UserError(f"{error}; prepare the images at such a size") from error
-    # Channels last in memory: a tenth faster on a CPU, the same numbers.
-    mean = mean.to(memory_format=torch.channels_last)
-    parameters = sum(weight.numel() for weight in mean.parameters())
-    history = History(parameters, averages=len(config.lengths), snapshots=config.snapshots)
-    nets = nn.ModuleDict({"mean": mean, "scale": Scale(shape.channels), "history": history})
-    if config.extra:
-        nets["student"] = copy.deepcopy(mean)
-    return nets

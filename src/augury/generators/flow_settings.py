@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from augury.errors import Refused, UserError
+from augury.generators.latent_space import Latent
 from augury.generators.private import DP
 
 KINDS = ("label", "prompt", "edges", "mask", "boxes", "cam")  # what it may be told
@@ -86,6 +87,9 @@ class FlowConfig:
     schedule: Literal["linear", "scaled_linear"] = "linear"  # of ddpm's 1000 steps
     net: UNet = field(default_factory=UNet)
     warps: Warps = field(default_factory=Warps)
+    latent: Latent | None = field(default_factory=Latent)  # None: pixels at any size
+    control: Literal["concat", "branch"] = "concat"  # maps beside the image, or by a branch (ControlNet, Zhang 2023)
+    trunk_share: float = 0.5  # of the model's steps train the branch's trunk first, without maps; not after --init
     rate: float = 2e-3  # Adam's largest learning rate
     drop: float = 0.1  # share of images whose condition is dropped, for guidance
     time_mean: float = 0.0  # of the logit-normal times (Esser 2024)
@@ -116,7 +120,15 @@ class FlowConfig:
                 "prompt and only there; give both or neither"
             )
 
+        if self.control == "branch" and not self.maps:
+            raise UserError(
+                f"control=branch with conditions={list(self.conditions)}: expected a map among them, such as mask or "
+                "edges, for the branch to read; add one, or leave control out"
+            )
+
     def _expect_numbers(self) -> None:
+        if not 0 < self.trunk_share < 1:
+            raise UserError(f"trunk_share={self.trunk_share}: expected a share between 0 and 1; try 0.5")
         if not (self.rate > 0 and self.time_sd > 0 and 0 <= self.drop < 1):
             raise UserError(
                 f"rate={self.rate}, time_sd={self.time_sd}, drop={self.drop}: expected two numbers above 0 and a "

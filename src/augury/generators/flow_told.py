@@ -14,6 +14,7 @@ from augury.conditions.shape import Shape
 from augury.errors import UserError
 from augury.generators.flow_objective import Net
 from augury.generators.flow_settings import FlowConfig
+from augury.nets.control import Steered
 from augury.nets.denoiser import Denoiser
 
 
@@ -58,7 +59,7 @@ def expect_pairs(train: Pairs, config: FlowConfig, shape: Shape) -> None:
     narrowed(train[torch.arange(1)][1], config, shape)
 
 
-def hearing(net: Denoiser, condition: Condition, *, augment_BA: Tensor | None = None) -> Net:
+def hearing(net: Denoiser | Steered, condition: Condition, *, augment_BA: Tensor | None = None) -> Net:
     """The network, told this condition."""
 
     def told(x_BCHW: Tensor, noise_B: Tensor) -> Tensor:

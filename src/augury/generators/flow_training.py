@@ -1,4 +1,7 @@
-"""How `flow` is trained, step by step: first the model itself, then in the last steps the student that learns from it.
+"""How `flow` is trained, step by step: the model itself, then in the last steps the student that learns from it.
+
+Before the model come the steps of the autoencoder, in latent space. A model steered by a branch trains its trunk first,
+then the branch alone. What was inherited from another model takes no steps of its own.
 
 B batch, N images, C channels, H height, W width, D uniform draws.
 """
@@ -17,10 +20,13 @@ from augury.conditions.shape import Shape
 from augury.generators import flow_objective as objective
 from augury.generators import flow_student as student
 from augury.generators.adversarial import slope
-from augury.generators.chunks import chunks
 from augury.generators.flow_settings import FlowConfig
+from augury.generators.flow_space import Scale, Space, at_size
 from augury.generators.flow_told import hearing, narrowed
 from augury.generators.flow_warps import DRAWS, warped
+from augury.generators.latent_space import LatentSpace
+from augury.generators.latent_training import LatentCourse
+from augury.nets.control import Steered
 from augury.nets.denoiser import Denoiser
 from augury.nets.power_average import PowerAverages
 from augury.training import Run, Stateful
@@ -30,77 +36,63 @@ FALL = 0.3  # of those in which it falls
 BETAS = (0.9, 0.99)  # of Adam
 
 
-class Scale(nn.Module):
-    """Images shifted and scaled to mean 0 and variance 1 over the training set, channel by channel, and back."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("mean_C", torch.zeros(channels))
-        self.register_buffer("sd_C", torch.ones(channels))
-        self.mean_C: Tensor
-        self.sd_C: Tensor
-
-    def measure(self, train: Pairs) -> None:
-        """Take mean and standard deviation of all pixels."""
-        total_C = square_C = torch.zeros(len(self.mean_C), dtype=torch.float64)
-        for part in chunks(len(train)):
-            image_BCHW = train[torch.arange(part.start, part.stop)][0].double()
-            total_C = total_C + image_BCHW.mean((2, 3)).sum(0)
-            square_C = square_C + image_BCHW.square().mean((2, 3)).sum(0)
-        mean_C, square_C = total_C / len(train), square_C / len(train)
-        self.mean_C.copy_(mean_C)
-        self.sd_C.copy_((square_C - mean_C.square()).clamp(min=1e-4).sqrt())
-
-    def data(self, image_BCHW: Tensor) -> Tensor:
-        """data_BCHW of unit variance."""
-        return (image_BCHW - self.mean_C[:, None, None]) / self.sd_C[:, None, None]
-
-    def image(self, data_BCHW: Tensor) -> Tensor:
-        """image_BCHW in [-1, 1]."""
-        return (data_BCHW * self.sd_C[:, None, None] + self.mean_C[:, None, None]).clamp(-1.0, 1.0)
-
-    def bound(self) -> tuple[Tensor, Tensor]:
-        """The smallest and the largest value that data can have."""
-        one = torch.ones(len(self.mean_C), 1, 1, device=self.mean_C.device)
-        return self.data(-one), self.data(one)
-
-
 class Course:
     """The training of the networks of a `flow`: `take` one step after another, then `finish`."""
 
-    def __init__(self, config: FlowConfig, nets: nn.ModuleDict, *, train: Pairs, shape: Shape, run: Run) -> None:
+    def __init__(
+        self, config: FlowConfig, nets: nn.ModuleDict, *, train: Pairs, shape: Shape, run: Run, inherited: bool = False
+    ) -> None:
         self.config, self.nets, self.train, self.shape, self.run = config, nets, train, shape, run
-        self.first = 0  # the step at which the model's own training begins
-        self.own = max(1, round((run.steps - self.first) / (1 + config.extra)))  # its steps; the rest are a student's
-        if config.objective == "flow":
-            self.scale.measure(train)
-        self.net: Denoiser = copy.deepcopy(nets["mean"]).train()  # type: ignore[assignment]
+        self.latent = self._latent(inherited=inherited)
+        self.first = self.latent.steps if self.latent is not None else 0  # steps before the model's
+        # Steps of the model itself; the rest are a student's.
+        self.own = max(1, round((run.steps - self.first) / (1 + config.extra)))
+        self.net: Denoiser | Steered = copy.deepcopy(nets["mean"]).train()  # type: ignore[assignment]
+        branched = isinstance(self.net, Steered) and not inherited
+        self.trunk = min(self.own - 1, round(config.trunk_share * self.own)) if branched else 0
         self.optimizer = torch.optim.Adam(self.net.parameters(), config.rate, betas=BETAS)
         self.averages = PowerAverages(self.net, lengths=config.lengths, snapshots=config.snapshots, updates=self.own)
-        self.student: Denoiser | None = nets["student"] if config.extra else None  # type: ignore[assignment]
+        self.student: Denoiser | Steered | None = nets["student"] if config.extra else None  # type: ignore[assignment]
         if self.student is not None:
             self.student_optimizer = torch.optim.Adam(self.student.parameters(), config.rate, betas=BETAS)
         self.kept_N = objective.signal(config.schedule)
         self.ready = False  # whether the student has its teacher
 
+    def _latent(self, *, inherited: bool) -> LatentCourse | None:
+        """The autoencoder's part, in latent space; pixels are measured at once."""
+        space, latent = self.scale, self.config.latent
+        if isinstance(space, LatentSpace) and latent is not None:
+            return LatentCourse(latent, space, train=self.train, run=self.run, trained=inherited)
+        if isinstance(space, Scale) and self.config.objective == "flow":
+            space.measure(self.train)
+        return None
+
     @property
-    def scale(self) -> Scale:
+    def scale(self) -> Space:
         """From images to data."""
         return self.nets["scale"]  # type: ignore[return-value]
 
     def parts(self) -> dict[str, Stateful]:
         """What a checkpoint holds."""
         parts: dict[str, Stateful] = {"net": self.net, "optimizer": self.optimizer, "averages": self.averages}
+        if self.latent is not None:
+            parts |= self.latent.parts()
         if self.student is not None:
             parts |= {"student": self.student, "student_optimizer": self.student_optimizer}
         return parts
 
     def take(self, step: int) -> None:
-        """One step of the model or, after those, of the student."""
-        if step - self.first < self.own:
-            self._teach(step - self.first)
+        """One step of the autoencoder, of the model or, after those, of the student; they count from 0 each."""
+        step -= self.first
+        if self.latent is not None and step < 0:
+            self.latent.take(step + self.first)
+            return
+        if self.latent is not None and step == 0:
+            self.latent.settle()
+        if step < self.own:
+            self._teach(step)
         else:
-            self._teach_student(step - self.first - self.own)
+            self._teach_student(step - self.own)
 
     def finish(self) -> None:
         """Put what was learned into the networks that draw."""
@@ -110,14 +102,17 @@ class Course:
             self.student.load_state_dict(self.nets["mean"].state_dict())
 
     def _teach(self, step: int) -> None:
-        self.optimizer.param_groups[0]["lr"] = self.config.rate * rate(step, self.own)
+        self.optimizer.param_groups[0]["lr"] = self.config.rate * self._pace(step)
+        net = self._learner(step)
         data_BCHW, condition, done_BA = self._batch(augmented=True)
+        if step < self.trunk:
+            condition = replace(condition, map_BKHW=None, maps=())
         noise_BCHW, time_B = self.run.normal(*data_BCHW.shape), self._times(len(data_BCHW))
 
         def loss(
             data_BCHW: Tensor, condition: Condition, done_BA: Tensor, noise_BCHW: Tensor, time_B: Tensor
         ) -> Tensor:
-            told = hearing(self.net, condition, augment_BA=done_BA)
+            told = hearing(net, condition, augment_BA=done_BA)
             if self.config.objective == "flow":
                 return objective.flow_error(told, data_BCHW, noise_BCHW, time_B).mean()
             return objective.ddpm_error(told, data_BCHW, noise_BCHW, step_B=time_B, kept_N=self.kept_N).mean()
@@ -125,6 +120,23 @@ class Course:
         total = self.run.update(self.net, self.optimizer, loss, data_BCHW, condition, done_BA, noise_BCHW, time_B)
         self.averages.update(self.net)
         self.run.log(loss=total, gradient=slope(self.net))
+
+    def _pace(self, step: int) -> float:
+        """The learning rate's share: trunk and branch have a rise and a fall each."""
+        if step < self.trunk:
+            return rate(step, self.trunk)
+        return rate(step - self.trunk, self.own - self.trunk)
+
+    def _learner(self, step: int) -> Denoiser | Steered:
+        """What learns at this step: the net or, of a steered one, the trunk without maps and then the branch."""
+        if not isinstance(self.net, Steered):
+            return self.net
+        if self.trunk and step == self.trunk:  # from here on it stays, averaged, and the branch is its copy
+            self.averages.into(self.net)
+            self.net.copy_trunk()
+            self.averages.restart(self.net)
+        self.net.train_only("net" if step < self.trunk else "branch")
+        return self.net.net if step < self.trunk else self.net
 
     def _teach_student(self, step: int) -> None:
         assert self.student is not None
@@ -149,9 +161,9 @@ class Course:
         total = self.run.update(pupil, self.student_optimizer, loss, data_BCHW, condition, noise_BCHW, uniform_B)
         self.run.log(student=total)
 
-    def _teacher(self, step: int) -> Denoiser:
+    def _teacher(self, step: int) -> Denoiser | Steered:
         """The averaged model, which no longer changes; the student begins as its equal."""
-        mean: Denoiser = self.nets["mean"]  # type: ignore[assignment]
+        mean: Denoiser | Steered = self.nets["mean"]  # type: ignore[assignment]
         if not self.ready:
             self.averages.into(mean)
             mean.eval()
@@ -170,7 +182,7 @@ class Course:
         uniform_BD = torch.rand(len(image_BCHW), DRAWS, generator=run.random("warp"))
         warps = config.warps if augmented else replace(config.warps, chance=0.0)
         image_BCHW, condition, done_BA = warped(image_BCHW, condition, uniform_BD, warps=warps)
-        return self.scale.data(image_BCHW.to(run.device)), condition, done_BA
+        return self.scale.data(image_BCHW.to(run.device)), at_size(condition, self.scale), done_BA
 
     def _times(self, count: int) -> Tensor:
         """time_B of a flow, or step_B of ddpm's schedule (int64)."""

@@ -71,6 +71,7 @@ class LatentSpace(nn.Module):
 
     def __init__(self, latent: Latent, *, channels: int) -> None:
         super().__init__()
+        self.channels, self.factor = latent.channels, latent.factor
         self.autoencoder = KLAutoencoder(
             channels=channels, factor=latent.factor, latent=latent.channels, width=latent.width
         ).to(memory_format=torch.channels_last)
@@ -108,7 +109,7 @@ class LatentSpace(nn.Module):
 
     def maps(self, map_BKHW: Tensor) -> Tensor:
         """Maps at the latents' own size, every pixel of them kept: squares of pixels as channels (Shi 2016)."""
-        return F.pixel_unshuffle(map_BKHW, self.autoencoder.factor)
+        return F.pixel_unshuffle(map_BKHW, self.factor)
 
     def bound(self) -> tuple[Tensor, Tensor]:
         """The smallest and the largest value that data can have: none are known."""

@@ -38,12 +38,14 @@ class LatentCourse:
     Images that the gate measures on are not trained on, whole patients or groups of them.
     """
 
-    def __init__(self, latent: Latent, space: LatentSpace, *, train: Pairs, run: Run) -> None:
+    def __init__(self, latent: Latent, space: LatentSpace, *, train: Pairs, run: Run, trained: bool = False) -> None:
+        """`trained`: the autoencoder came from another model; it takes no steps and is only measured."""
         self.latent, self.space, self.train, self.run = latent, space, train, run
-        self.steps = min(run.steps - 1, max(1, round(latent.share * run.steps)))
+        self.steps = 0 if trained else min(run.steps - 1, max(1, round(latent.share * run.steps)))
         self.optimizer = torch.optim.Adam(space.autoencoder.parameters(), latent.rate, betas=(0.9, 0.99))
         self.held_n, self.used_n = self._split()
-        self._begin()
+        if self.steps:
+            self._begin()
 
     @torch.no_grad()
     def _begin(self) -> None:

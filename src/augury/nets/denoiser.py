@@ -186,6 +186,7 @@ class Trunk(nn.Module):
         self.stem = nn.Conv2d(inputs, widths[0], 3, padding=1)
         self.map_stem = nn.Conv2d(maps, widths[0], 3, padding=1, bias=False) if maps else None
         self.steps = nn.ModuleList()
+        self.features = [width for width in widths for _ in range(blocks)]  # of each map that it finds
         features = widths[0]
         for depth, width in enumerate(widths):
             for place in range(blocks):
@@ -205,11 +206,15 @@ class Trunk(nn.Module):
         told_BE: Tensor,
         token_BTE: Tensor | None,
         heard_BT: Tensor | None,
+        *,
+        hint_BFHW: Tensor | None = None,
     ) -> list[Tensor]:
-        """One map for each block of the encoder, and the middle's."""
+        """One map for each block of the encoder, and the middle's; a hint joins after the first convolution."""
         x_BFHW, found = self.stem(folded_BCHW), []
         if self.map_stem is not None and folded_BKHW is not None:
             x_BFHW = x_BFHW + self.map_stem(folded_BKHW)
+        if hint_BFHW is not None:
+            x_BFHW = x_BFHW + hint_BFHW
         for step in self.steps:
             x_BFHW = step(x_BFHW, told_BE)
             found.append(x_BFHW)

@@ -62,6 +62,12 @@ class PowerAverages:
             self.history.add(copies_AP, updates=self.updates, exponents=self.exponents)
 
     @torch.no_grad()
+    def restart(self, module: nn.Module) -> None:
+        """Forget what was: the module's present weights are taken to have held from the beginning."""
+        for running in self.running:
+            torch._foreach_copy_(running, list(module.parameters()))
+
+    @torch.no_grad()
     def into(self, module: nn.Module, *, average: int = 0) -> None:
         """Write a running average into the module; before the first update, the weights that it began with."""
         for weight, value in zip(module.parameters(), self.running[average], strict=True):
