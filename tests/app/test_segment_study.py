@@ -93,12 +93,15 @@ def _facts(folder: Path) -> dict[str, object]:
     return dict(provenance.read(folder).facts)
 
 
-def test_the_best_model_is_a_segmenter_that_loads(finished: Path) -> None:
+def test_the_best_model_is_a_segmenter_that_predicts(augury: Augury, finished: Path, tmp_path: Path) -> None:
     artefact = provenance.read(finished / "best")
     assert artefact.facts["method"] == "segmenter"
     assert len(artefact.ids) == 60
     noise = np.random.default_rng(0).integers(0, 256, (2, 1, 32, 32), dtype=np.uint8)
     assert load_predictor(finished / "best").predict(noise).shape == (2, 32, 32)
+    done = augury("predict", finished / "best", "phantom:breast?n=6&size=40", "--out", tmp_path / "p.csv", "--json")
+    assert done.status == 0, done.err
+    assert len(list((tmp_path / "p.masks").iterdir())) == 6
 
 
 def test_a_finished_study_returns_at_once(augury: Augury, finished: Path, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """The planner: measures this machine and fits a study to the time there is.
 
-It gives up, in this order and saying so: ratios other than the smallest, labels, the second generator, balanced,
-resolution, the tuning grid, the real and shuffled arms, steps; last, all folds but one. Never the reference, its
-control, one synthetic arm and three seeds.
+It gives up, in this order and saying so: ratios other than the smallest, labels, the second generator, balanced or (of
+masks) single augmentations, resolution, the tuning grid, (of masks) stacked augmentations and synthetic images alone,
+the real and shuffled arms, steps; last, all folds but one. Never the reference, its control, one synthetic arm and
+three seeds.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ FINISH = 4.0  # seconds for the report, and for the intervals of
 AN_ARM = 2.0
 CONTENTION = 1.15  # two processes on two cores share caches and memory (measured)
 LEAST_STEPS = 0.35  # of the preset's steps; below this the reference itself would not be a fair one
-SIZES = (32, 28)
+SIZES = {"": (32, 28), "segment": (48, 32)}  # by task
+STACKED = ("deepstack", "nnunet")
 PLAIN = "standard"  # the augmentation of a study that has no time to tune it
 
 
@@ -148,7 +150,7 @@ def fit_to(
     whole, began = seconds, time.monotonic() - spent
     costs = measured(plan)
     seconds = whole - (time.monotonic() - began) - PREPARING * len(manifest)
-    for cut in _cuts(fixed):
+    for cut in _cuts(fixed, plan.task):
         if estimate(plan, manifest, costs) <= seconds:
             break
         smaller = cut.apply(plan)
@@ -190,16 +192,21 @@ def _scaled(plan: Plan, share: float) -> Plan:
     return replace(plan, steps=round(share * plan.steps), generators=generators, dropped=(*plan.dropped, words))
 
 
-def _cuts(fixed: frozenset[str]) -> Sequence[Cut]:
+def _cuts(fixed: frozenset[str], task: str) -> Sequence[Cut]:
     arms = [
         Cut(words="ratios other than the smallest", apply=_one_ratio),
         Cut(words="arms with a share of the labels", apply=lambda p: _without(p, lambda a: a.share < 1)),
         Cut(words="the second generator", apply=lambda p: _one_generator(p) if "generators" not in fixed else None),
         Cut(words="the balanced arm", apply=lambda p: _without(p, lambda a: a.balanced)),
+        Cut(words="arms of a single augmentation", apply=lambda p: _without(p, _single)),
     ]
-    size = [Cut(words=f"resolution above {s} px", apply=lambda p, s=s: _shrunk(p, s)) for s in SIZES]  # type: ignore[misc]
+    size = [Cut(words=f"resolution above {s} px", apply=lambda p, s=s: _shrunk(p, s)) for s in SIZES[task]]  # type: ignore[misc]
     grid = [Cut(words="tuning of the augmentation", apply=_untuned)]
     more = [
+        Cut(words="stacked augmentations", apply=lambda p: _without(p, lambda a: a.augmentation in STACKED)),
+        Cut(
+            words="synthetic images alone", apply=lambda p: _without(p, lambda a: bool(task) and a.mode == "generated")
+        ),
         Cut(words="the arm without augmentation", apply=lambda p: _without(p, lambda a: a.id == "real")),
         Cut(words="the negative control", apply=lambda p: _without(p, lambda a: a.shuffled)),
     ]
@@ -207,6 +214,10 @@ def _cuts(fixed: frozenset[str]) -> Sequence[Cut]:
         *(arms if "arms" not in fixed else []), *(size if "size" not in fixed else []),
         *(grid if "candidates" not in fixed else []), *(more if "arms" not in fixed else []),
     ]  # fmt: skip
+
+
+def _single(arm: Arm) -> bool:
+    return bool(arm.augmentation) and arm.augmentation not in STACKED
 
 
 def _with_arms(plan: Plan, arms: Sequence[Arm], generators: Mapping[str, GeneratorPlan] | None = None) -> Plan | None:
