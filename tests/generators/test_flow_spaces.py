@@ -134,7 +134,7 @@ def test_the_branch_leaves_its_trunk_as_the_first_part_made_it() -> None:
     assert all(torch.equal(kept[name], given[name]) for name in given)
     assert any(bool(gate.weight.any()) for gate in child.nets["mean"].gates)
     with pytest.raises(UserError, match="expected a map"):
-        replace(plain, control="branch")
+        Flow(replace(plain, control="branch"), shape)
 
 
 def test_what_two_models_are_told_is_matched_by_name() -> None:

@@ -76,6 +76,9 @@ def fit(
         str,
         typer.Option(metavar="A,B", help="What flow is told: label, prompt, edges, mask, boxes; other methods: label."),
     ] = "label",
+    init: Annotated[
+        Path | None, typer.Option("--init", metavar="MODEL", help="A fitted flow to start from, of the same network.")
+    ] = None,
     edges: EdgesOption = None,
     no_contour: Annotated[
         bool, typer.Option("--no-contour", help="Leave the masks' contours out of the edges.")
@@ -99,7 +102,7 @@ def fit(
             seed=seed, steps=steps, batch=batch, device=device_of(device), no_patients=no_patients, modality=modality,
             preparation=preparation, layout=layout, slices=slices, holdout=holdout,
             stop_at_memorisation=stop_at_memorisation, condition=parsed(condition), edges=edges,
-            contour=not no_contour,
+            contour=not no_contour, init=init,
         )  # fmt: skip
         facts = fit_method(asked, progress=voice.progress, note=voice.note)
         voice.result(facts, f"{method} fitted to {facts['images']} images: {out}")

@@ -21,11 +21,21 @@ LARGE = 32  # latents a side, from which on squares of them become channels
 
 def build(config: FlowConfig, shape: Shape) -> nn.ModuleDict:
     """`mean` (which draws), `student` if there is one, `scale`, `history`; UserError where the sides do not fit."""
+    if config.control == "branch" and not config.maps:
+        raise UserError(
+            f"control=branch with conditions={list(config.conditions)}: expected a map among them, such as mask or "
+            "edges, for the branch to read; add one, or leave control out"
+        )
     try:
         space = space_for(config.latent, shape)
         mean = _net(config, shape, space)
     except ValueError as error:
-        raise UserError(f"{error}; prepare the images at such a size") from error
+        latent = (
+            ""
+            if config.latent is None or not config.latent.serves(shape.height, shape.width)
+            else (f"in latent space of factor {config.latent.factor}: ")
+        )
+        raise UserError(f"{latent}{error}; prepare the images at such a size") from error
     # Channels last in memory: a tenth faster on a CPU, the same numbers.
     mean = mean.to(memory_format=torch.channels_last)
     parameters = sum(weight.numel() for weight in mean.parameters())

@@ -120,12 +120,6 @@ class FlowConfig:
                 "prompt and only there; give both or neither"
             )
 
-        if self.control == "branch" and not self.maps:
-            raise UserError(
-                f"control=branch with conditions={list(self.conditions)}: expected a map among them, such as mask or "
-                "edges, for the branch to read; add one, or leave control out"
-            )
-
     def _expect_numbers(self) -> None:
         if not 0 < self.trunk_share < 1:
             raise UserError(f"trunk_share={self.trunk_share}: expected a share between 0 and 1; try 0.5")

@@ -12,6 +12,7 @@ import torch
 
 from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs
+from augury.conditions.shape import Shape
 from augury.data.fingerprints import Fingerprints
 from augury.data.importers import load_with_fingerprints
 from augury.data.mask_store import masks_digest, prepare_masks
@@ -54,6 +55,7 @@ class Fit:
     condition: tuple[str, ...] = ("label",)  # what a generator is told: told.parsed
     edges: str | None = None  # what finds edges: edge_finder.finder
     contour: bool = True  # the masks' contours are added to the edges
+    init: Path | None = None  # a fitted model to start from; None: from nothing
 
     @property
     def images_a_step(self) -> int:
@@ -75,6 +77,12 @@ class Material:
     held_pairs: Pairs | None
     masks: str | None = None  # digest of the masks that a segmenter learns from
     told: Mapping[str, Any] | None = None  # what a generator is told beside labels: told.tell
+
+    @property
+    def shape(self) -> Shape:
+        """Of its images."""
+        channels, height, width = self.pairs.shape
+        return Shape(channels=channels, height=height, width=width, classes=self.pairs.classes)
 
 
 def gather(asked: Fit, *, progress: Progress | None, note: Note) -> Material:

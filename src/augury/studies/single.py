@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from augury.conditions.shape import Shape
 from augury.data import provenance
 from augury.data.cache import make_folder, write_atomically
 from augury.data.preparation.allowed import allowed
 from augury.data.preparation.modalities import bounds_in_words
-from augury.data.provenance import Recipe, samples_digest
+from augury.data.provenance import Artefact, Recipe, samples_digest
 from augury.data.sample import IntArray
-from augury.errors import UserError
+from augury.errors import Refused, UserError
 from augury.generators import GENERATORS
 from augury.generators.generator import Generator
 from augury.predictors.classifier import Classifier, ClassifierConfig
@@ -33,6 +32,8 @@ from augury.studies.material import Fit, Material, Note, Progress, gather, stage
 from augury.studies.planner import GENERATOR_STEPS
 from augury.studies.privacy import in_words as privacy_in_words
 from augury.studies.privacy import promise, refuse_choosing
+from augury.studies.starting import begun, expect_fitting, facts_of, parent_of
+from augury.studies.starting import in_words as start_in_words
 from augury.studies.told import in_words as told_in_words
 from augury.studies.watching import (
     LEVEL,
@@ -72,13 +73,19 @@ def fit_method(asked: Fit, *, progress: Progress | None = None, note: Note = pri
     place, and for everything that is wrong with the data.
     """
     config_of(asked.method)
+    parent = parent_of(asked)
     material = gather(asked, progress=progress, note=note)
     asked = _told(_bounded(asked, material, note), material)
-    recipe = _recipe(asked, material)
+    recipe = _recipe(asked, material, parent)
     if not _made_already(asked, recipe):
+        expect_fitting(parent, asked, material)
         work = _unfinished(asked, recipe)
-        model, run = _fit(asked, material, work, progress, note)
-        _write(asked, material, recipe, model, run)
+        try:
+            model, run = _fit(asked, material, work, progress, note, parent=parent)
+        except Refused:  # other settings must be chosen, and what was begun would stand in their way
+            shutil.rmtree(work)
+            raise
+        _write(asked, material, recipe, model, run, parent=parent)
         shutil.rmtree(work)
     return {
         "model": str(asked.out), "method": asked.method, "digest": recipe.digest, "images": len(material.train),
@@ -111,7 +118,7 @@ def _told(asked: Fit, material: Material) -> Fit:
     return replace(asked, config=replace(asked.config, conditions=asked.condition, words=words))
 
 
-def _recipe(asked: Fit, material: Material) -> Recipe:
+def _recipe(asked: Fit, material: Material, parent: Artefact | None) -> Recipe:
     manifest, method = material.manifest, {**GENERATORS, **_PREDICTORS}[asked.method][0]
     facts = {
         "method": asked.method, "revision": method.revision, "config": _json(asdict(asked.config)),
@@ -138,7 +145,10 @@ def _recipe(asked: Fit, material: Material) -> Recipe:
     if material.held is not None:
         facts["holdout"] = dict(material.held.facts)
         fitted_on["watched"] = samples_digest(material.held.seen())
-    return Recipe(kind="model", facts=facts, fitted_on=fitted_on)
+    if parent is not None:
+        facts["init"] = facts_of(parent)
+    parents = {} if parent is None else {"init": parent.digest}
+    return Recipe(kind="model", facts=facts, fitted_on=fitted_on, parents=parents)
 
 
 def _known(label_N: IntArray) -> IntArray:
@@ -183,9 +193,15 @@ def _unfinished(asked: Fit, recipe: Recipe) -> Path:
 
 
 def _fit(
-    asked: Fit, material: Material, work: Path, progress: Progress | None, note: Note
+    asked: Fit,
+    material: Material,
+    work: Path,
+    progress: Progress | None,
+    note: Note,
+    *,
+    parent: Artefact | None,
 ) -> tuple[Generator | Classifier | Segmenter, Run]:
-    shape = _shape(material)
+    shape = material.shape
     steps = asked.steps or STEPS.get(asked.method, 1000)
     run = Run(
         seed=asked.seed, steps=steps, batch=_batch(asked, material), folder=work, device=asked.device,
@@ -197,16 +213,11 @@ def _fit(
             generator = GENERATORS[asked.method][0](asked.config, shape)
         if material.held is not None and getattr(asked.config, "dp", None) is None:
             watch(_ground(material, material.held), run, stops=asked.stop_at_memorisation, note=note)
-        return generator.fit(train, run), run
+        return begun(generator, parent, classes=material.manifest.classes).fit(train, run), run
     with run.seeded("networks"):
         predictor = _PREDICTORS[asked.method][0](asked.config, shape)
     choose = material.pairs.subset(torch.from_numpy(material.choose)) if len(material.choose) else None
     return predictor.fit([Phase(sources=(Source(pairs=train),), steps=steps)], run, validation=choose), run
-
-
-def _shape(material: Material) -> Shape:
-    channels, height, width = material.pairs.shape
-    return Shape(channels=channels, height=height, width=width, classes=material.pairs.classes)
 
 
 def _ground(material: Material, held: HeldOut) -> Ground:
@@ -219,10 +230,18 @@ def _ground(material: Material, held: HeldOut) -> Ground:
     )  # fmt: skip
 
 
-def _write(asked: Fit, material: Material, recipe: Recipe, model: Generator | Classifier | Segmenter, run: Run) -> None:
+def _write(
+    asked: Fit,
+    material: Material,
+    recipe: Recipe,
+    model: Generator | Classifier | Segmenter,
+    run: Run,
+    *,
+    parent: Artefact | None,
+) -> None:
     manifest, held = material.manifest, material.held
     saw = [*(manifest[int(i)] for i in (*material.train, *material.choose)), *(held.seen() if held else ())]
-    with provenance.writing(asked.out, recipe, saw=saw) as folder:
+    with provenance.writing(asked.out, recipe, saw=saw, parents=[] if parent is None else [parent]) as folder:
         model.save(folder)
         shutil.copyfile(asked.out.with_name(asked.out.name + ".unfinished") / "log.jsonl", folder / "log.jsonl")
         losses = [line for line in run.history if "watch_p" not in line]
@@ -241,6 +260,8 @@ def _more(recipe: Recipe, material: Material, run: Run) -> list[str]:
     lines = [] if material.held is None else _held_in_words(material.held, run)
     if "told" in recipe.facts:
         lines.insert(0, told_in_words(recipe.facts["told"]))
+    if "init" in recipe.facts:
+        lines.insert(0, start_in_words(recipe.facts["init"]))
     if "masks" in recipe.facts:
         lines.append(f"{recipe.facts['masks']['images']} of the images have a mask; the others have no lesion")
     if "dp" not in recipe.facts:
