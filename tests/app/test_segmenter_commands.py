@@ -132,3 +132,15 @@ def test_a_folder_of_other_things_is_not_overwritten(augury: Augury, discs: Path
 def test_holding_out_is_for_generators(augury: Augury, discs: Path, tmp_path: Path) -> None:
     argv = ["fit", "segmenter", discs, "--out", tmp_path / "m", "--steps", 1, "--holdout", 0.2]
     augury(*argv).expect_one_line("--holdout", "segmenter")
+
+
+@pytest.mark.real
+def test_busi_from_fit_to_masks(augury: Augury, real_data: Path, tmp_path: Path) -> None:
+    argv = ["fit", "segmenter", real_data / "busi", "--out", tmp_path / "m", "--steps", 2, "--size", 64]
+    done = augury(*argv)
+    assert done.status == 0, done.err
+    assert "133 of 780 images have no mask" in done.err
+    assert augury("predict", tmp_path / "m", real_data / "busi", "--out", tmp_path / "p.csv").status == 0
+    rows = rows_of(tmp_path / "p.csv")
+    assert len(rows) == 780
+    assert mask(tmp_path / rows[0]["mask"]).shape == (256, 256)

