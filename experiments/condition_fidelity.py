@@ -1,7 +1,7 @@
 """Does flow draw what it is told? Dice, edges and labels of drawings by held-out maps, beside their real figures.
 
     .venv/bin/python experiments/condition_fidelity.py phantom:breast?n=600 --size 64 --out rows.jsonl
-    .venv/bin/python experiments/condition_fidelity.py ../shared/data/busi --edges ../shared/weights/hed_bsds500.fp16.safetensors
+    .venv/bin/python experiments/condition_fidelity.py ../shared/data/busi --edges HED.safetensors --size 64
 
 A third of the groups is held out. On the others a flow is fitted (told label, edges with the contours of masks, mask),
 and, as judges, a segmenter and a classifier on real images alone. Every held-out image gives one drawing by its own

@@ -15,6 +15,10 @@ from tests.app.conftest import Augury, rows_of
 from augury.app.cli import main
 from augury.data.importers import load
 from augury.data.masks import read_mask
+from augury.errors import UserError
+from augury.studies.audit.nearness import white_box
+from augury.studies.audit.subjects import Asked, gather
+from augury.studies.canaries import canaries
 
 SIDE = 24
 TINY = ["--steps", "3", "--batch", "8", "--size", str(SIDE), "--quiet", "--set", "net.widths=[8,16]",
@@ -54,7 +58,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
     folder = tmp_path_factory.mktemp("told")
     write_set(folder / "set", 24)
     write_set(folder / "more", 10, first=50)
-    write_set(folder / "bare", 6, first=80, masks=False)
+    write_set(folder / "bare", 10, first=80, masks=False)
     assert main(["fit", "flow", str(folder / "set"), "--out", str(folder / "model"), *TINY, *TOLD]) == 0
     words = ["--condition", "label,prompt"]
     assert main(["fit", "flow", str(folder / "set"), "--out", str(folder / "words"), *TINY, *words]) == 0
@@ -182,3 +186,24 @@ def test_an_older_generator_takes_no_guidance(augury: Augury, generator: Path, t
     argv = ["sample", generator, "-n", 2, "--out", tmp_path / "s"]
     augury(*argv, "--guidance", 2).expect_one_line("--guidance", "cvae draws in one step")
     augury(*argv, "--prompt", "a").expect_one_line("--prompt", "fitted with label")
+
+
+# What else looks at a model must tell it as much
+
+
+def test_a_told_model_is_watched_audited_and_fitted_with_canaries(augury: Augury, place: Path, tmp_path: Path) -> None:
+    model, made = tmp_path / "m", tmp_path / "s"
+    fit = ["fit", "flow", place / "set", "--out", model, "--holdout", 0.4, *TINY, *TOLD]
+    assert augury(*fit).status == 0
+    assert (model / "neighbours.png").exists()
+    assert any("watch_p" in line for line in (model / "log.jsonl").read_text().splitlines())
+    assert augury("sample", model, "-n", 12, "--like", place / "set", "--out", made, "--quiet").status == 0
+    found = canaries(model, str(place / "set"), k=2, seed=0, samples=8)
+    assert found["planted"] == 2
+    subjects = gather(Asked(data=str(made), train=str(place / "set"), holdout=str(place / "more")))
+    estimate, p = white_box(model, subjects, unit="group", seed=0)
+    assert 0 <= estimate.value <= 1
+    assert 0 < p <= 1
+    subjects = gather(Asked(data=str(made), train=str(place / "set"), holdout=str(place / "bare")))
+    with pytest.raises(UserError, match="no image of 'bare' has one"):
+        white_box(model, subjects, unit="group", seed=0)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,13 @@ from augury.conditions.shape import Shape
 from augury.data import provenance
 from augury.data.importers import load
 from augury.data.provenance import Artefact
-from augury.data.sample import IntArray
-from augury.data.store import prepare
 from augury.errors import UserError
 from augury.generators import GENERATORS
 from augury.generators.generator import Generator
 from augury.metrics.privacy import share_of
 from augury.studies.drawing import labels
-from augury.studies.preparing import preparation_of
 from augury.studies.settings import configured
+from augury.studies.told import told_again
 from augury.training import Run
 
 CELLS = 5  # squares along a patch: 25 signs tell one pattern from another
@@ -80,9 +78,9 @@ def canaries(
     planted, marks = plant(train, k, seed=seed)
     generator = _fit(source, planted, seed=seed, device=device, progress=progress)
     count = samples or int(np.clip(PER_IMAGE * len(planted), *SAMPLES))
-    label_S = labels(source, count, label=None)
+    asked = _asked(source, planted, count, seed=seed)
     decoys = draw_marks(DECOYS, train.shape[1:], seed=seed + 1)
-    best_M = _best(generator, label_S, [*marks, *decoys], seed=seed, progress=progress)
+    best_M = _best(generator, asked, count, [*marks, *decoys], seed=seed, progress=progress)
     out_K = came_out(best_M[:k], best_M[k:])
     return {
         "planted": k, "out": int(out_K.sum()), "share": share_of(int(out_K.sum()), k).as_json(),
@@ -97,18 +95,17 @@ def plant(train: Pairs, k: int, *, seed: int) -> tuple[Pairs, list[Mark]]:
     """The pairs and `k` marked copies of some of them, each of a patient of its own; and the marks."""
     marks = draw_marks(k, train.shape[1:], seed=seed)
     chosen = np.random.default_rng([seed, 1]).choice(len(train), k, replace=k > len(train))
-    image_KCHW, condition = train[torch.from_numpy(chosen)]
+    image_KCHW, _ = train[torch.from_numpy(chosen)]
     marked_KCHW = torch.stack([stamped(image, mark) for image, mark in zip(image_KCHW, marks, strict=True)])
     whole_NCHW = torch.cat([train[torch.arange(len(train))][0], marked_KCHW])
     same = train.pixels_NCHW.dtype == np.uint8  # then the bytes of an image are what they were
-    label_N = torch.cat([train.label_N, condition.labels()])
+    place_n = torch.cat([torch.arange(len(train)), torch.from_numpy(chosen)])
     group_N = train.group_N if train.group_N is not None else torch.arange(len(train))
-    planted = Pairs(
-        pixels_NCHW=to_uint8(whole_NCHW) if same else whole_NCHW.numpy(),
-        condition=Condition(label_B=label_N),
-        classes=train.classes,
+    # A canary is told what its image is: of its mark neither edges nor masks speak, or it would be drawn as it is told.
+    planted = replace(
+        train.subset(place_n), pixels_NCHW=to_uint8(whole_NCHW) if same else whole_NCHW.numpy(),
         group_N=torch.cat([group_N, int(group_N.max()) + 1 + torch.arange(k)]),
-    )
+    )  # fmt: skip
     return planted, marks
 
 
@@ -181,11 +178,18 @@ def _fitted_to(source: Artefact, data: str) -> Pairs:
             f"{data!r} holds {len(known)} of the images that {str(source.folder)!r} was fitted to; expected its "
             "training set; name that"
         )
-    pixels_NCHW = prepare(known, preparation_of(source.facts["preparation"])).pixels_NCHW
-    return Pairs(
-        pixels_NCHW=pixels_NCHW, condition=Condition(label_B=torch.from_numpy(known.label_N)),
-        classes=len(known.classes), group_N=torch.from_numpy(known.group_N),
-    )  # fmt: skip
+    return told_again(source.facts, known)
+
+
+def _asked(source: Artefact, planted: Pairs, count: int, *, seed: int) -> Callable[[slice], Condition]:
+    """What the samples are asked for: classes as frequent as in training, or what training images were told."""
+    if "told" not in source.facts:
+        label_S = torch.from_numpy(labels(source, count, label=None))
+        return lambda part: Condition(label_B=label_S[part])
+    rng = np.random.default_rng([seed, 3])
+    rounds = -(-count // len(planted))
+    place_S = torch.from_numpy(np.concatenate([rng.permutation(len(planted)) for _ in range(rounds)])[:count])
+    return lambda part: planted[place_S[part]][1]
 
 
 def _fit(source: Artefact, train: Pairs, *, seed: int, device: str, progress: Progress | None) -> Generator:
@@ -203,14 +207,20 @@ def _fit(source: Artefact, train: Pairs, *, seed: int, device: str, progress: Pr
 
 
 def _best(
-    generator: Generator, label_S: IntArray, marks: Sequence[Mark], *, seed: int, progress: Progress | None
+    generator: Generator,
+    asked: Callable[[slice], Condition],
+    count: int,
+    marks: Sequence[Mark],
+    *,
+    seed: int,
+    progress: Progress | None,
 ) -> NDArray[np.float64]:
     """The best find of every mark, over all samples, a few hundred at a time."""
     best_M = np.full(len(marks), -1.0)
-    for first in range(0, len(label_S), 256):
-        condition = Condition(label_B=torch.from_numpy(label_S[first : first + 256])).to(generator.device())
-        image_SCHW = generator.sample(condition, seed=seed * 1_000_003 + first)
+    for first in range(0, count, 256):
+        last = min(first + 256, count)
+        image_SCHW = generator.sample(asked(slice(first, last)).to(generator.device()), seed=seed * 1_000_003 + first)
         best_M = np.maximum(best_M, found_M(image_SCHW, marks))
         if progress is not None:
-            progress("looking for canaries", min(first + 256, len(label_S)), len(label_S))
+            progress("looking for canaries", last, count)
     return best_M

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs
 from augury.conditions.shape import Shape
 from augury.data.fingerprints import Fingerprints
@@ -19,12 +17,12 @@ from augury.data.mask_store import masks_digest, prepare_masks
 from augury.data.preparation.choice import Choice
 from augury.data.sample import IntArray, Manifest
 from augury.data.splits import grouped_folds
-from augury.data.store import Preparation, Store, prepare
+from augury.data.store import Preparation, prepare
 from augury.errors import UserError
 from augury.generators import GENERATORS
 from augury.studies.holding_out import HeldOut, other_set, set_aside, share_of
 from augury.studies.preparing import chosen, preparation_of
-from augury.studies.told import tell
+from augury.studies.told import pairs_of, tell
 
 Progress = Callable[[str, int, int], None]  # stage, done, in all
 Note = Callable[[str], None]
@@ -103,7 +101,7 @@ def gather(asked: Fit, *, progress: Progress | None, note: Note) -> Material:
         note(text)
     facts = {"size": size, **choice.preparation}
     store = prepare(manifest, preparation_of(facts), progress=stage("preparing images"))
-    pairs, masks, told = _pairs(manifest, store), None, None
+    pairs, masks, told = pairs_of(manifest, store), None, None
     if asked.method == "segmenter":
         mask_NHW = prepare_masks(manifest, store, progress=stage("preparing masks"))
         pairs = replace(pairs, map_NKHW=mask_NHW[:, None], maps=("mask",))
@@ -118,7 +116,7 @@ def gather(asked: Fit, *, progress: Progress | None, note: Note) -> Material:
     held_pairs = None
     if held is not None:
         held_store = prepare(held.images, preparation, progress=stage("preparing held-out images"))
-        held_pairs = _pairs(held.images, held_store)
+        held_pairs = pairs_of(held.images, held_store)
     return Material(
         manifest=manifest, pairs=pairs, train=train, choose=choose, preparation=preparation, choice=choice, held=held,
         held_pairs=held_pairs, masks=masks, told=told,
@@ -146,13 +144,6 @@ def _held(
         decides=asked.stop_at_memorisation, progress=stage("reading held-out images"),
     )  # fmt: skip
     return manifest, other
-
-
-def _pairs(manifest: Manifest, store: Store) -> Pairs:
-    return Pairs(
-        pixels_NCHW=store.pixels_NCHW, condition=Condition(label_B=torch.from_numpy(manifest.label_N)),
-        classes=len(manifest.classes), group_N=torch.from_numpy(manifest.group_N),
-    )  # fmt: skip
 
 
 def masked(whole: Manifest, note: Note) -> Manifest:

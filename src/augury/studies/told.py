@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from augury.conditions.condition import Condition
 from augury.conditions.edges import with_contour
 from augury.conditions.edits import Steer, as_steer
 from augury.conditions.maps import MAPS, box_map, boxes_of, placed_boxes
@@ -24,10 +25,11 @@ from augury.conditions.prompt import Vocabulary, prompts_of
 from augury.data.cache import atomic_folder
 from augury.data.mask_store import masks_digest, prepare_masks
 from augury.data.sample import Manifest, digest_of
-from augury.data.store import Store, applied
+from augury.data.store import Store, applied, prepare
 from augury.errors import UserError
-from augury.studies.edge_finder import Finder, edge_maps, finder
+from augury.studies.edge_finder import Finder, edge_maps, finder, finder_of
 from augury.studies.edge_finder import in_words as edges_in_words
+from augury.studies.preparing import preparation_of
 
 KINDS = ("label", "prompt", *MAPS)
 Stage = Callable[[str], Callable[[int, int], None] | None]
@@ -74,10 +76,14 @@ def raw_maps(manifest: Manifest, store: Store, kinds: Sequence[str], *, finder: 
     marked = any(sample.masks for sample in manifest)
     mask_NHW = prepare_masks(manifest, store, progress=stage("preparing masks")) if marked else None
     if mask_NHW is None and "mask" in kinds:
-        raise UserError(f"--condition got mask, and no image of {manifest.name!r} has one; leave mask out or add them")
+        raise UserError(
+            f"masks are to be told, and no image of {manifest.name!r} has one; name images with masks, or leave mask "
+            "out of --condition"
+        )
     if mask_NHW is None and "boxes" in kinds and not any(sample.boxes for sample in manifest):
         raise UserError(
-            f"--condition got boxes, and no image of {manifest.name!r} has any, nor a mask; leave boxes out or add them"
+            f"boxes are to be told, and no image of {manifest.name!r} has any, nor a mask; name images with boxes, or "
+            "leave boxes out of --condition"
         )
     edge_NHW = edge_maps(store, finder, progress=stage("finding edges")) if finder is not None else None
     box_NHW = _boxes(manifest, store, mask_NHW) if "boxes" in kinds else None
@@ -146,6 +152,41 @@ def tell(
             "modality": modality, "prompts": frequent_prompts(manifest, prompts), "words": list(vocabulary.words),
         }  # fmt: skip
     return pairs, facts
+
+
+def told_again(
+    facts: Mapping[str, Any],
+    manifest: Manifest,
+    *,
+    edges: str | None = None,
+    device: str = "cpu",
+    stage: Stage = lambda _: None,
+) -> Pairs:
+    """Pairs of any images, told what the model of this record (`facts`) was told of its own.
+
+    The labels are the manifest's. UserError where the images cannot give it: no masks, unknown words, another finder.
+    """
+    told = facts.get("told", {"conditions": ["label"]})
+    store = prepare(manifest, preparation_of(facts["preparation"]), progress=stage("preparing images"))
+    pairs, maps = pairs_of(manifest, store), tuple(name for name in told["conditions"] if name in MAPS)
+    if maps:
+        found = finder_of(told["edges"], asked=edges, device=device) if "edges" in told else None
+        raw = raw_maps(manifest, store, told["conditions"], finder=found, stage=stage)
+        spoken = {name: told[name] for name in ("conditions", "edges", "contour") if name in told}
+        pairs = replace(pairs, map_NKHW=stored_map(raw, manifest, store, maps, facts=spoken), maps=maps)
+    if "prompt" in told["conditions"]:
+        prompts = prompts_of(manifest, modality=told["modality"])
+        text_BT = Vocabulary(words=tuple(told["words"])).encode(prompts)
+        pairs = replace(pairs, condition=replace(pairs.condition, text_BT=text_BT))
+    return pairs
+
+
+def pairs_of(manifest: Manifest, store: Store) -> Pairs:
+    """Images with their labels and groups."""
+    return Pairs(
+        pixels_NCHW=store.pixels_NCHW, condition=Condition(label_B=torch.from_numpy(manifest.label_N)),
+        classes=len(manifest.classes), group_N=torch.from_numpy(manifest.group_N),
+    )  # fmt: skip
 
 
 def in_words(facts: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ S synthetic, T training, H held-out images, D features.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
-from augury.conditions.condition import Condition
 from augury.conditions.pairs import to_unit
 from augury.data import provenance
 from augury.errors import UserError
@@ -26,6 +26,7 @@ from augury.metrics.neighbours import nearest
 from augury.metrics.privacy import authenticity, c_t, distance_ratio, membership_auroc, nearest_share
 from augury.studies.audit.encoders import Features
 from augury.studies.audit.subjects import Part, Subjects
+from augury.studies.told import told_again
 
 _RELABELLINGS = 1999
 
@@ -77,11 +78,17 @@ def generator_of(model: Path, subjects: Subjects) -> tuple[Generator, Tensor]:
 
 
 def white_box(model: Path, subjects: Subjects, *, unit: Unit, seed: int) -> tuple[Estimate, float]:
-    """Membership by the generator's own score."""
+    """Membership by the generator's own score, told of every image what it was told of its own.
+
+    UserError where held-out images cannot be told so: no masks, unknown words, HED's weights not found.
+    """
     generator, place_K = generator_of(model, subjects)
+    facts = provenance.read(model).facts
 
     def score(part: Part) -> NDArray[np.float64]:
-        condition = Condition(label_B=place_K[torch.from_numpy(np.maximum(part.label_N, 0))])
+        pairs = told_again(facts, part.manifest)
+        _, condition = pairs[torch.arange(len(pairs))]
+        condition = replace(condition, label_B=place_K[torch.from_numpy(np.maximum(part.label_N, 0))])
         found: NDArray[np.float64] = (
             generator.membership(to_unit(part.pixels_NCHW), condition, seed=seed).double().numpy()
         )
