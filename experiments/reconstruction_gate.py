@@ -50,7 +50,7 @@ def row(train: Pairs, latent: Latent, *, steps: int) -> str:
     seconds = time.process_time() - start
     masked, image_NCHW = course.survival(), train[course.held_n][0]
     discs = [
-        survival(course._round_trip, image_NCHW, None, radius=radius, seed=0).smallest for radius in (1.0, 1.5, 2.0)
+        survival(course.round_trip, image_NCHW, None, radius=radius, seed=0).smallest for radius in (1.0, 1.5, 2.0)
     ]
     planted = " | ".join(f"{share:.2f}" for share in discs)
     return (

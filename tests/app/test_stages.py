@@ -60,6 +60,8 @@ def test_what_cannot_be_started_from_is_one_line(augury: Augury, organs: Path, g
     augury(*fit, "--init", generator).expect_one_line("cvae", "flow")
     augury(*fit, "--init", tmp_path / "none").expect_one_line("artefact.json")
     augury(*fit, "--init", organs, "--set", "net.widths=[16,32]").expect_one_line("net.widths", "[16, 24]", "[16, 32]")
+    larger = ["fit", "flow", data, "--out", tmp_path / "m", "--init", organs, *NET, "--size", 64]
+    augury(*larger).expect_one_line("net.patch 2; expected net.patch 4", "32x32 pixels", "64x64 pixels")
     augury("fit", "cvae", data, "--out", tmp_path / "m", "--init", organs).expect_one_line("--init", "flow")
     augury(*fit, "--set", "control=branch").expect_one_line("expected a map")
     rows = [{"image": f"x{i}.png", "label": ("benign", "knee", "lung")[i % 3], "patient": f"p{i}"} for i in range(9)]
@@ -74,4 +76,5 @@ def test_latent_space_is_refused_in_one_line_where_lesions_are_lost(augury: Augu
     augury(*fit, *coarse, "--out", tmp_path / "m").expect_one_line("of the contrast of the", "latent=null")
     assert not list(tmp_path.glob("m*"))
     assert augury(*fit, *fine, "--out", tmp_path / "n").status == 0
+    assert "smallest lesions" in (tmp_path / "n" / "card.md").read_text()
     assert augury("sample", tmp_path / "n", "-n", 2, "--like", PHANTOM, "--out", tmp_path / "s").status == 0

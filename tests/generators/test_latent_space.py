@@ -100,7 +100,7 @@ def test_it_begins_as_the_best_linear_code_and_training_betters_it() -> None:
 
     def error(steps: int) -> float:
         made = course(spotted(48, maps=False), SMALL, steps=steps)
-        return float((made._round_trip(image_NCHW) - image_NCHW).abs().mean())
+        return float((made.round_trip(image_NCHW) - image_NCHW).abs().mean())
 
     square_XD = F.unfold(image_NCHW, 4, stride=4).transpose(1, 2).flatten(0, 1)
     centred_XD = square_XD - square_XD.mean(0)

@@ -58,9 +58,9 @@ class Flow(Generator):
         Raises:
             UserError: the two are not of one network.
         """
-        told = Told(config=parent.config, nets=parent.nets, classes=parent_classes)
-        inherit(Told(config=self.config, nets=self.nets, classes=classes), told)
-        self._start = (told, classes)
+        theirs = Told(config=parent.config, nets=parent.nets, shape=parent.shape, classes=parent_classes)
+        inherit(self._told(classes), theirs)
+        self._start = (theirs, classes)
         return self
 
     def fit(self, train: Pairs, run: Run) -> Self:
@@ -70,7 +70,7 @@ class Flow(Generator):
             self.nets = build(self.config, self.shape).to(run.device)
         if self._start is not None:
             theirs, classes = self._start
-            inherit(Told(config=self.config, nets=self.nets, classes=classes), theirs)
+            inherit(self._told(classes), theirs)
         inherited = self._start is not None
         course = Course(self.config, self.nets, train=train, shape=self.shape, run=run, inherited=inherited)
         run.offer(lambda condition, seed: self._as_it_stands(course).sample(condition, seed=seed))
@@ -204,6 +204,9 @@ class Flow(Generator):
     def scale(self) -> Space:
         """From images to data of unit variance and back."""
         return self.nets["scale"]  # type: ignore[return-value]
+
+    def _told(self, classes: Sequence[str]) -> Told:
+        return Told(config=self.config, nets=self.nets, shape=self.shape, classes=classes)
 
     def _size(self) -> tuple[int, int, int]:
         """Channels and sides of the data."""

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from augury.conditions.shape import Shape
 from augury.errors import UserError
 from augury.generators.flow_settings import FlowConfig
 from augury.generators.flow_space import Space
@@ -23,9 +24,10 @@ from augury.nets.denoiser import Denoiser
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """A model's networks and settings, and what its classes are called, in their order."""
+    """A model's networks and settings, what it draws, and what its classes are called, in their order."""
 
     config: FlowConfig
+    shape: Shape
     nets: nn.ModuleDict
     classes: Sequence[str]
 
@@ -50,8 +52,13 @@ def expect_same(mine: Told, theirs: Told) -> None:
             + ", ".join(f"{name} {got[name]}" for name in differing)
             + "; expected "
             + ", ".join(f"{name} {wanted[name]}" for name in differing)
-            + ", as is asked for here; set these alike, or start from another model"
+            + f", as is asked for here; it draws {_drawn(theirs.shape)}, here {_drawn(mine.shape)}; set these alike, "
+            "or start from another model"
         )
+
+
+def _drawn(shape: Shape) -> str:
+    return f"{shape.height}x{shape.width} pixels in {shape.channels} channel{'s' * (shape.channels > 1)}"
 
 
 def _build(told: Told) -> dict[str, Any]:
@@ -60,7 +67,7 @@ def _build(told: Told) -> dict[str, Any]:
     width = space.autoencoder.encoder[1].out_channels if isinstance(space, LatentSpace) else 0
     return {
         "objective": told.config.objective,
-        "image channels": space.autoencoder.fold.in_channels if isinstance(space, LatentSpace) else space.channels,
+        "image channels": told.shape.channels,
         "latent (factor, channels, width)": (space.factor, space.channels, width) if width else "null",
         "net.patch": net.patch,
         "net.widths": sorted(set(net.trunk.features)),

@@ -118,11 +118,12 @@ class LatentCourse:
         mask_NHW = _masks(self.train)
         here_NHW = None if mask_NHW is None else np.asarray(mask_NHW[self.held_n.numpy()]) >= 128
         return survival(
-            self._round_trip, image_NCHW, here_NHW, radius=self.latent.radius, seed=self.run.seed % 2**32
+            self.round_trip, image_NCHW, here_NHW, radius=self.latent.radius, seed=self.run.seed % 2**32
         )  # fmt: skip
 
     @torch.no_grad()
-    def _round_trip(self, image_NCHW: Tensor) -> Tensor:
+    def round_trip(self, image_NCHW: Tensor) -> Tensor:
+        """The images as the autoencoder gives them back, on the CPU, not cut to their range."""
         net, device = self.space.autoencoder, self.space.mean_Z.device
         parts = [net.decode(net.encode(part.to(device))[0]).float().cpu() for part in image_NCHW.split(AT_ONCE)]
         return torch.cat(parts)

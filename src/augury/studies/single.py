@@ -264,6 +264,12 @@ def _more(recipe: Recipe, material: Material, run: Run) -> list[str]:
         lines.insert(0, start_in_words(recipe.facts["init"]))
     if "masks" in recipe.facts:
         lines.append(f"{recipe.facts['masks']['images']} of the images have a mask; the others have no lesion")
+    lines += [
+        f"latent space gave back {line['smallest_kept']:.2f} of the contrast of the smallest lesions, "
+        f"{line['lesions_kept']:.2f} of all"
+        for line in run.history
+        if "smallest_kept" in line
+    ]
     if "dp" not in recipe.facts:
         return lines
     known, group_N = material.manifest.patients_known, material.manifest.group_N
