@@ -92,8 +92,10 @@ class FlowConfig:
     trunk_share: float = 0.5  # of the model's steps train the branch's trunk first, without maps; not after --init
     rate: float = 2e-3  # Adam's largest learning rate
     drop: float = 0.1  # share of images whose condition is dropped, for guidance
-    time_mean: float = 0.0  # of the logit-normal times (Esser 2024)
-    time_sd: float = 1.0
+    # Of the logit-normal times (Esser 2024). They are the log-normal noise levels of Karras 2022, table 1: for data of
+    # unit variance the logarithm of noise over signal is the logit of t; -0.5 is their -1.2 less ln 0.5.
+    time_mean: float = -0.5
+    time_sd: float = 1.2
     lengths: tuple[float, float] = (0.05, 0.1)  # of the two averages; samples come from the first
     snapshots: int = 4  # copies of both that are kept, for any other length and for guidance; half precision
     student_share: float | None = None  # extra steps for a sampler of 1 to 4; None: 0.2 under flow, 0 under ddpm

@@ -36,13 +36,20 @@ def knots(steps: int) -> list[float]:
 
 @torch.no_grad()
 def ends(teacher: Field, x_BCHW: Tensor, head_B: Tensor, end_B: Tensor, *, substeps: int = SUBSTEPS) -> Tensor:
-    """x_BCHW at the end of each image's own window, by Heun's method from its head."""
-    step_B = (end_B - head_B) / substeps
+    """x_BCHW at the end of each image's own window, by Heun's method from its head.
+
+    Near time 0 the teacher bends most: the substeps of a window that ends there are finer towards it, and its last one
+    is Euler's, as in Karras 2022, algorithm 1.
+    """
+    bend_B = torch.where(end_B > 0, 1.0, 2.0)
     for place in range(substeps):
-        time_B, after_B = head_B + place * step_B, head_B + (place + 1) * step_B
+        time_B, after_B = (end_B + (head_B - end_B) * (1 - done / substeps) ** bend_B for done in (place, place + 1))
         slope_BCHW = teacher(x_BCHW, time_B)
-        guess_BCHW = x_BCHW + along(step_B) * slope_BCHW
-        x_BCHW = x_BCHW + along(step_B) * (slope_BCHW + teacher(guess_BCHW, after_B)) / 2
+        guess_BCHW = x_BCHW + along(after_B - time_B) * slope_BCHW
+        if place < substeps - 1 or bool((end_B > 0).any()):
+            mean_BCHW = (slope_BCHW + teacher(guess_BCHW, after_B)) / 2
+            guess_BCHW = torch.where(along(after_B) > 0, x_BCHW + along(after_B - time_B) * mean_BCHW, guess_BCHW)
+        x_BCHW = guess_BCHW
     return x_BCHW
 
 
