@@ -28,9 +28,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cgan": {"networks": SMALL, "game": Game(generator_rate=1e-3, critic_rate=1e-3)},
     "wgan_gp": {"networks": SMALL, "game": Game(generator_rate=1e-3, critic_rate=1e-3, critic_steps=2)},
     "cvae": {"latent": 16, "features": 16},
-    "flow": {"net": UNet(widths=(16, 16)), "sampling": Sampling(steps=6), "snapshots": 2, "rate": 5e-3},
+    "flow": {
+        "net": UNet(widths=(16, 16)),
+        "sampling": Sampling(steps=6),
+        "snapshots": 2,
+        "rate": 5e-3,
+        "time_mean": 0.3,
+    },
 }
-STEPS = {"cgan": 100, "wgan_gp": 100, "cvae": 150, "flow": 200}
+STEPS = {"cgan": 100, "wgan_gp": 100, "cvae": 150, "flow": 260}
 METHODS = sorted(GENERATORS)
 HAS_NULL = ("flow",)  # methods that draw without a condition where it is dropped
 
