@@ -44,7 +44,7 @@ class LatentCourse:
         self.steps = 0 if trained else min(run.steps - 1, max(1, round(latent.share * run.steps)))
         self.optimizer = torch.optim.Adam(space.autoencoder.parameters(), latent.rate, betas=(0.9, 0.99))
         self.held_n, self.used_n = self._split()
-        if self.steps:
+        if not trained:
             self._begin()
 
     @torch.no_grad()
