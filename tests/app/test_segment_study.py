@@ -13,6 +13,7 @@ from tests.app.conftest import Augury
 
 from augury.app.cli import main
 from augury.data import provenance
+from augury.data.importers import load
 from augury.predictors import load as load_predictor
 from augury.studies import plan
 from augury.studies.predictions import read
@@ -63,7 +64,11 @@ def test_each_row_of_the_predictions_is_a_case_with_its_measures(finished: Path)
 
 def test_the_published_claim_stands_beside_what_was_found(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text())
-    value = {arm: facts["metrics"]["dice"]["value"] for arm, facts in results["arms"].items()}
+    table, maps = read(finished / "predictions.csv"), np.load(finished / "artefacts" / "maps.npy")
+    rows = [sample.row for sample in load(DATA)]
+    lesions = table.take(np.isin(table.item_R, [rows[i] for i in np.flatnonzero(maps[:, 0].any(axis=(1, 2)))]))
+    value = {arm: lesions.value_RK[lesions.arm_R == arm, 0].astype(float).mean() for arm in lesions.arms}
+    assert len(lesions) < len(table)
     for arm, found in results["claim"]["arms"].items():
         assert found["points"]["value"] == pytest.approx(value[arm] - value["real"], abs=1e-6)
         assert found["ratio"]["value"] == pytest.approx(value[arm] / value["real"] - 1, abs=1e-6)

@@ -44,6 +44,8 @@ def limits(facts: Mapping[str, Any], plan: Plan, whole: Manifest) -> list[str]:
         said.append(f"{facts['data']['unlabelled']} images without a label took no part.")
     if facts["data"]["unreadable"]:
         said.append(f"{facts['data']['unreadable']} images could not be read and took no part.")
+    if plan.task:
+        said.append(f"Masks were scored at {plan.size[0]} x {plan.size[1]} pixels, and distances count such pixels.")
     if len(plan.candidates) < 2:
         said.append(f"The strength of augmentation was not tuned; {plan.candidates[0]} was taken.")
     trained = "segmenter" if plan.task else "classifier"

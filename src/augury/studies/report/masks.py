@@ -12,18 +12,20 @@ from augury.studies.report.words import estimate_words, finite, interval, number
 def claim(results: Results) -> dict[str, Any] | None:
     """What every arm gains over no augmentation, in points of Dice and in per cent of it, beside the published gain."""
     found = table(results.get("claim"))
-    rows = [_row(arm, table(facts)) for arm, facts in table(found.get("arms")).items()]
-    published = finite(found.get("published_percent"))
+    scores = table(found.get("scores"))
+    rows = [_row(arm, table(facts), table(scores.get(arm))) for arm, facts in table(found.get("arms")).items()]
+    published, baseline = finite(found.get("published_percent")), str(found.get("baseline") or "real")
     if not rows or published is None:
         return None
-    return {"published": number(published, digits=2), "baseline": str(found.get("baseline") or "real"), "rows": rows}
+    return {"published": number(published, digits=2), "baseline": baseline, "rows": rows,
+            "level": estimate_words(table(scores.get(baseline)))}  # fmt: skip
 
 
-def _row(arm: str, facts: Results) -> dict[str, str]:
+def _row(arm: str, facts: Results, score: Results) -> dict[str, str]:
     percent = {name: _times(facts.get("ratio"), name) for name in ("value", "low", "high")}
     points = {name: _times(facts.get("points"), name) for name in ("value", "low", "high")}
     shown = {"points": points, "percent": percent}
-    return {"arm": arm} | {
+    return {"arm": arm, "dice": number(score.get("value")), "dice_interval": interval(score)} | {
         f"{name}{part}": text
         for name, value in shown.items()
         for part, text in (

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from augury.metrics.intervals import contrast, over_runs, ratio
+from augury.metrics.intervals import contrast, estimate_of, over_runs, ratio
 from augury.metrics.resampling import resample
 from augury.studies import predictions
 from augury.studies.gathered import Gathered
@@ -33,12 +33,17 @@ def more(gathered: Gathered) -> dict[str, Any]:
 
 
 def _claim(gathered: Gathered) -> dict[str, Any] | None:
-    """Every arm against BASELINE, unadjusted 95 % intervals; None where that arm was not run, or found nothing."""
-    others = [arm.id for arm in gathered.arms if arm.id != BASELINE and arm.share == 1]
-    if len(others) == len(gathered.arms):
+    """Every arm against BASELINE on images with a lesion, as published; unadjusted 95 % intervals.
+
+    None where that arm was not run, or found nothing.
+    """
+    names = [arm.id for arm in gathered.arms if arm.share == 1]
+    if BASELINE not in names:
         return None
-    cells = predictions.cells(gathered.table, [BASELINE, *others])
-    found = resample(cells, gathered.table.metric("dice"), seed=gathered.space.plan.seed)
+    others = [name for name in names if name != BASELINE]
+    table = gathered.table.take(np.isin(gathered.table.item_R, _with_lesion(gathered.space)))
+    cells = predictions.cells(table, [BASELINE, *others])
+    found = resample(cells, table.metric("dice"), seed=gathered.space.plan.seed)
     if found.arms[0].value <= 0:
         return None
     share = gathered.test_to_train or 1.0
@@ -49,7 +54,14 @@ def _claim(gathered: Gathered) -> dict[str, Any] | None:
         }
         for place, arm in enumerate(others, 1)
     }
-    return {"published_percent": PUBLISHED, "baseline": BASELINE, "metric": "dice", "arms": rows}
+    scores = {arm: estimate_of(found.arms[place]).as_json() for place, arm in enumerate([BASELINE, *others])}
+    return {"published_percent": PUBLISHED, "baseline": BASELINE, "metric": "dice", "arms": rows, "scores": scores}
+
+
+def _with_lesion(space: Workspace) -> list[str]:
+    """The rows of the images whose mask is not empty."""
+    mask_NHW = space.pairs(np.arange(len(space.manifest))).channel("mask")
+    return [space.manifest[int(i)].row for i in np.flatnonzero(mask_NHW.any(axis=(1, 2)))]
 
 
 def generator(name: str, graph: Graph, space: Workspace) -> dict[str, Any]:
