@@ -179,6 +179,7 @@ def test_who_cannot_hear_is_told_nothing(augury: Augury, place: Path, classes: P
     augury("fit", "flow", place / "set", *out, "--condition", "label,outline").expect_one_line("label,outline", "edges")
     augury("fit", "flow", classes, *out, "--condition", "mask").expect_one_line("mask", "no image")
     augury("fit", "flow", classes, *out, "--condition", "boxes").expect_one_line("boxes", "no image")
+    augury("fit", "flow", classes, *out, "--set", "conditions=[edges]").expect_one_line("--condition edges")
     augury("fit", "flow", classes, *out, "--condition", "cam").expect_one_line("cam", "heat maps")
 
 

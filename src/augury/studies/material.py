@@ -160,7 +160,13 @@ def masked(whole: Manifest, note: Note) -> Manifest:
 
 
 def _refuse_conditions(asked: Fit) -> None:
-    """UserError where a method is to be told what it cannot hear."""
+    """UserError where a method is to be told what it cannot hear, or conditions are named as a setting."""
+    named = tuple(getattr(asked.config, "conditions", ("label",)))
+    if named != ("label",):
+        raise UserError(
+            f"--set got conditions={list(named)}; expected --condition {','.join(named)}, which also makes the maps "
+            "and the words; say that"
+        )
     if asked.condition == ("label",) or hasattr(asked.config, "conditions"):
         return
     if asked.method in GENERATORS:
