@@ -26,7 +26,8 @@ CROP = 64  # pixels a side of what a step sees of an image; the network has no o
 RISE = 0.05  # share of the steps in which the learning rate rises
 HELD = 64  # images at most that only the gate sees
 HELD_SHARE = 6  # one in so many, at most
-SQUARES_OF = 256  # images, about, that tell the principal components
+SQUARES_OF = 256  # images at most that tell the principal components
+USUAL = 256  # pixels a side; of larger images fewer are looked at together, for memory
 SMALLEST = 0.01  # standard deviation of a component, so that empty ones are not blown up
 
 
@@ -50,7 +51,7 @@ class LatentCourse:
     @torch.no_grad()
     def _begin(self) -> None:
         """Principal components of squares of `factor` pixels a side (Pearson 1901)."""
-        factor, few = self.latent.factor, self.used_n[:: max(1, len(self.used_n) // SQUARES_OF)]
+        factor, few = self.latent.factor, self.used_n[:: -(-len(self.used_n) // self._at_most(SQUARES_OF))]
         square_XD = F.unfold(self.train[few][0], factor, stride=factor).transpose(1, 2).flatten(0, 1)
         mean_D, wanted = square_XD.mean(0), self.latent.channels
         variance_D, axis_DD = torch.linalg.eigh(torch.cov(square_XD.T))
@@ -114,9 +115,10 @@ class LatentCourse:
 
     def survival(self) -> Survival:
         """What the round trip leaves of lesions, on the images that only this looks at."""
-        image_NCHW = self.train[self.held_n][0]
+        held_n = self.held_n[: self._at_most(2 * HELD)]
+        image_NCHW = self.train[held_n][0]
         mask_NHW = _masks(self.train)
-        here_NHW = None if mask_NHW is None else np.asarray(mask_NHW[self.held_n.numpy()]) >= 128
+        here_NHW = None if mask_NHW is None else np.asarray(mask_NHW[held_n.numpy()]) >= 128
         return survival(
             self.round_trip, image_NCHW, here_NHW, radius=self.latent.radius, seed=self.run.seed % 2**32
         )  # fmt: skip
@@ -127,6 +129,10 @@ class LatentCourse:
         net, device = self.space.autoencoder, self.space.mean_Z.device
         parts = [net.decode(net.encode(part.to(device))[0]).float().cpu() for part in image_NCHW.split(AT_ONCE)]
         return torch.cat(parts)
+
+    def _at_most(self, images: int) -> int:
+        _, height, width = self.train.shape
+        return max(8, min(images, images * USUAL**2 // (height * width)))
 
     def _split(self) -> tuple[Tensor, Tensor]:
         """Positions that only the gate sees, and those trained on; everything twice where there is next to nothing."""
@@ -144,7 +150,7 @@ class LatentCourse:
                 held_N |= group_N == group_N[place]
         if not held_N.any() or int((~held_N).sum()) < count // 2:
             return order_n[:HELD].sort().values, torch.arange(count)
-        return held_N.nonzero().flatten()[: 2 * HELD], (~held_N).nonzero().flatten()
+        return held_N.nonzero().flatten(), (~held_N).nonzero().flatten()
 
 
 def spots(image_BCHW: Tensor, count: int, *, random: torch.Generator) -> Tensor:
