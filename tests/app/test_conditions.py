@@ -157,7 +157,7 @@ def test_edges_of_another_finder_are_refused(augury: Augury, place: Path, real_w
 def test_a_mask_of_another_size_is_refused(augury: Augury, place: Path, tmp_path: Path) -> None:
     shutil.copytree(place / "more", tmp_path / "set")
     Image.fromarray(np.zeros((SIDE, SIDE + 1), np.uint8)).save(tmp_path / "set" / "masks" / "51.png")
-    argv = ["sample", place / "model", "-n", 2, "--out", tmp_path / "s", "--like", tmp_path / "set"]
+    argv = ["sample", place / "model", "-n", 10, "--out", tmp_path / "s", "--like", tmp_path / "set"]
     augury(*argv).expect_one_line("51.png", f"{SIDE + 1}x{SIDE} pixels")
 
 
@@ -208,3 +208,42 @@ def test_a_told_model_is_watched_audited_and_fitted_with_canaries(augury: Augury
     subjects = gather(Asked(data=str(made), train=str(place / "set"), holdout=str(place / "bare")))
     with pytest.raises(UserError, match="no image of 'bare' has one"):
         white_box(model, subjects, unit="group", seed=0)
+
+
+def test_a_model_without_labels_learns_from_and_is_steered_by_unlabelled_images(
+    augury: Augury, place: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(place / "set", tmp_path / "set")
+    rows = rows_of(tmp_path / "set" / "manifest.csv")
+    with (tmp_path / "set" / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "label": "" if i % 3 else row["label"]} for i, row in enumerate(rows))
+    fit = [
+        "fit",
+        "flow",
+        tmp_path / "set",
+        "--out",
+        tmp_path / "m",
+        *TINY,
+        "--condition",
+        "edges",
+        "--edges",
+        "gradient",
+    ]
+    assert augury(*fit).status == 0
+    assert len(json.loads((tmp_path / "m" / "artefact.json").read_text())["ids"]) == 24
+    argv = [
+        "sample",
+        tmp_path / "m",
+        "-n",
+        3,
+        "--like",
+        tmp_path / "set",
+        "--edit",
+        "new,none",
+        "--out",
+        tmp_path / "s",
+    ]
+    assert augury(*argv).status == 0
+    assert {row["label"] for row in rows_of(tmp_path / "s" / "manifest.csv")} >= {"", "a"}

@@ -28,7 +28,7 @@ ABOUT = 3  # pixels about a lesion that go with it: its own edges lie there
 class Steer:
     """What steers a batch: maps float32 in [0, 1], each B x H x W or None, and which image of the set each is of."""
 
-    label_B: Tensor  # -1: unknown
+    label_B: Tensor  # int64, from 0
     place_B: Tensor  # positions in the set, int64
     edge_BHW: Tensor | None = None  # without contours
     mask_BHW: Tensor | None = None

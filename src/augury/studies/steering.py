@@ -34,7 +34,8 @@ BORROWS = frozenset({"swap", "new"})  # edits that use other images than the sou
 class Guide:
     """Which real image steers each drawn one, and its maps."""
 
-    manifest: Manifest
+    manifest: Manifest  # of the images that are needed
+    digest: str  # of all the images of --like
     source_N: IntArray  # positions in the manifest
     raw: Raw
     maps: tuple[str, ...]
@@ -45,7 +46,7 @@ class Guide:
 
     def told(self, first: int, count: int) -> tuple[Tensor, Tensor | None]:
         """map_BKHW of drawn images first, ..., and mask_BHW (None: the set has none), after the edits."""
-        steer = self.raw.steer(self.manifest.label_N, self.source_N[first : first + count])
+        steer = self.raw.steer(_class_N(self.manifest), self.source_N[first : first + count])
         steer = edited(steer, self.turns, self.pool, first=first, seed=self.seed)
         return composed(steer, self.maps, contour=self.contour), steer.mask_BHW
 
@@ -61,14 +62,14 @@ class Guide:
     def used(self) -> list[Sample]:
         """Every sample that has a part in the drawing."""
         used = np.unique(self.source_N)
-        if any(name in BORROWS for turn in self.turns for name in turn):
+        if _borrows(self.turns):
             used = np.union1d(used, self.pool.whole.place_B.numpy())
         return [self.manifest[int(i)] for i in used]
 
     def facts(self) -> dict[str, Any]:
         """For the set's record."""
         return {
-            "like": {"data": self.manifest.name, "manifest": self.manifest.digest},
+            "like": {"data": self.manifest.name, "manifest": self.digest},
             "edit": ",".join("+".join(turn) for turn in self.turns),
         }
 
@@ -97,13 +98,18 @@ def guide(
     manifest = whole.labelled() if "label" in told["conditions"] or label is not None else whole
     if len(manifest) < len(whole):
         note(f"{len(whole) - len(manifest)} of {len(whole)} images have no label and steer nothing")
-    source_N = sources(manifest, n, label=label, seed=seed)
+    digest, source_N = manifest.digest, sources(manifest, n, label=label, seed=seed)
+    needed = np.unique(source_N)
+    if 2 * len(needed) < len(manifest) and not _borrows(turns):  # edges of a thousand images take minutes
+        manifest, source_N = manifest.subset(needed), np.searchsorted(needed, source_N)
     found = finder_of(told["edges"], asked=edges, device=device) if "edges" in told else None
     store = prepare(manifest, preparation_of(model.facts["preparation"]), progress=stage("preparing images"))
     raw = raw_maps(manifest, store, told["conditions"], finder=found, stage=stage)
+    if told.get("contour") and raw.mask_NHW is None:
+        note(f"no image of {manifest.name!r} that steers has a mask: the edges are told without contours")
     return Guide(
-        manifest=manifest, source_N=source_N, raw=raw, maps=maps_of(model), contour=told.get("contour", False),
-        turns=turns, pool=_pool(manifest, raw, turns, seed=seed), seed=seed,
+        manifest=manifest, digest=digest, source_N=source_N, raw=raw, maps=maps_of(model),
+        contour=told.get("contour", False), turns=turns, pool=_pool(manifest, raw, turns, seed=seed), seed=seed,
     )  # fmt: skip
 
 
@@ -129,15 +135,23 @@ def sources(manifest: Manifest, n: int, *, label: str | None, seed: int) -> IntA
     return np.concatenate([rng.permutation(candidates) for _ in range(rounds)])[:n]
 
 
+def _borrows(turns: tuple[tuple[str, ...], ...]) -> bool:
+    return any(name in BORROWS for turn in turns for name in turn)
+
+
+def _class_N(manifest: Manifest) -> IntArray:
+    """The class of each image, those without a label being a class of their own."""
+    return np.where(manifest.label_N < 0, len(manifest.classes), manifest.label_N)
+
+
 def _pool(manifest: Manifest, raw: Raw, turns: tuple[tuple[str, ...], ...], *, seed: int) -> Pool:
     """What swapped and new lesions come from; nothing where no edit needs it."""
-    wanted = {name for turn in turns for name in turn}
-    count = len(manifest) if wanted & BORROWS else 0
+    count, class_N = len(manifest) if _borrows(turns) else 0, _class_N(manifest)
     index_n = np.arange(count)
     if count > POOL:
         index_n = np.sort(np.random.default_rng([seed, 0x900D]).permutation(count)[:POOL])
-    whole, shapes = raw.steer(manifest.label_N, index_n), None
-    if "new" in wanted and raw.mask_NHW is not None:
-        label_n = manifest.label_N[index_n]
-        shapes = MaskShapes.fit(np.asarray(raw.mask_NHW[index_n]), label_n, classes=len(manifest.classes))
+    whole, shapes = raw.steer(class_N, index_n), None
+    if any("new" in turn for turn in turns) and raw.mask_NHW is not None:
+        classes = len(manifest.classes) + 1
+        shapes = MaskShapes.fit(np.asarray(raw.mask_NHW[index_n]), class_N[index_n], classes=classes)
     return Pool(whole=whole, shapes=shapes)
