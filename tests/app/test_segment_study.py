@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,10 @@ from augury.data import provenance
 from augury.data.importers import load
 from augury.predictors import load as load_predictor
 from augury.studies import plan
+from augury.studies.best import hand_over
 from augury.studies.predictions import read
+from augury.studies.runner import workspace
+from augury.studies.study import Study
 
 DATA = "phantom:breast?n=60&size=32"
 SMALL = [
@@ -107,6 +111,18 @@ def test_the_best_model_is_a_segmenter_that_predicts(augury: Augury, finished: P
     done = augury("predict", finished / "best", "phantom:breast?n=6&size=40", "--out", tmp_path / "p.csv", "--json")
     assert done.status == 0, done.err
     assert len(list((tmp_path / "p.masks").iterdir())) == 6
+
+
+def test_a_merging_arm_can_be_handed_over(finished: Path, tmp_path: Path) -> None:
+    """Its generator, its siblings and itself are made anew on all images."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    results = json.loads((copy / "results.json").read_text())
+    results["gate"]["chosen"] = "merged:flow"
+    space, graph = workspace(Study(data=DATA, out=copy, task="segment"), plan.read(copy / "plan.json"), load(DATA))
+    hand_over(results, graph, space, copy / "best")
+    fitted = provenance.read(copy / "best")
+    assert (fitted.facts["arm"], len(fitted.ids)) == ("merged:flow", 60)
 
 
 def test_a_finished_study_returns_at_once(augury: Augury, finished: Path, tmp_path: Path) -> None:

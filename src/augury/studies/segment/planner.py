@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -91,9 +91,20 @@ def whole(study: Study, manifest: Manifest, channels: Literal[1, 3]) -> Plan:
         weights_digest=weights_digest(study.weights) if study.weights else None,
         arms=tuple(arm.id for arm in arms), reference=REFERENCE, primary=primary(arms).id, metric=study.metric,
         smallest_effect=study.smallest_effect, gate_level=study.gate_level, workers=workers_of(study),
-        siblings=own.siblings, moved=own.moved, maps=maps, notes=without_mask(manifest), revisions=revisions(used),
+        siblings=own.siblings, moved=own.moved, maps=maps,
+        notes=(*without_mask(manifest), *_said(generators, study, moved=own.moved)),
+        revisions=revisions(used),
         modality=choice.modality, preparation=dict(choice.preparation), handling=tuple(choice.words()),
     )  # fmt: skip
+
+
+def _said(generators: Mapping[str, GeneratorPlan], study: Study, *, moved: bool) -> Iterator[str]:
+    """What each generator is told, and which masks its images have."""
+    edges = "edges by HED" if study.weights else "edges by gradients"
+    for name, plan in generators.items():
+        told = [edges if kind == "edges" else kind for kind in plan.config["conditions"]]
+        masks = "turned, cropped and shifted training masks" if moved else "the training masks"
+        yield f"{name} is told {', '.join(told)}; its images have {masks}, those of merging arms the very same masks"
 
 
 def revisions(generators: Iterable[str]) -> dict[str, int]:
