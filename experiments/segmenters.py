@@ -3,7 +3,7 @@
     python experiments/segmenters.py ../shared/data/busi --networks small,attention --augmentations none,standard
 
 Three grouped folds; of the groups that are not tested on, a fifth chooses the checkpoint. Of every case that is tested
-on, one row goes into the CSV named by --out; the means are printed.
+on, one row goes into the CSV named by --out; means and the processor's seconds of a fit are printed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folds", type=int, default=FOLDS, help="how many of the three")
+    parser.add_argument("--folds", default="0,1,2", help="which of the three")
     parser.add_argument("--out", type=Path, default=Path("segmenters.csv"))
     parser.add_argument("--pictures", type=Path, help="a folder for pictures of the first fold's predictions")
     asked = parser.parse_args()
@@ -60,9 +60,13 @@ def main() -> None:
     with asked.out.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["network", "augmentation", "overlap", "lr", "fold", "case", "empty", "dice", "hd95", "assd"])
-        for config in configs(asked):
-            scores = [scored(pairs, fold_N, fold, config, asked, rows) for fold in range(asked.folds)]
-            print(in_words(config, np.concatenate(scores)), flush=True)
+        scores: dict[SegmenterConfig, list[NDArray[np.float64]]] = {config: [] for config in configs(asked)}
+        for fold, config in product(map(int, asked.folds.split(",")), scores):
+            scores[config].append(scored(pairs, fold_N, fold, config, asked, rows))
+            file.flush()
+            print(f"fold {fold}: {in_words(config, scores[config][-1])}", flush=True)
+    for config, parts in scores.items():
+        print(in_words(config, np.concatenate(parts)))
 
 
 def configs(asked: argparse.Namespace) -> Iterator[SegmenterConfig]:
@@ -109,7 +113,6 @@ def scored(
             config.network, config.augmentation, config.overlap, config.lr, fold, case, int(empty),
             *(f"{scores[name]:.4f}" for name in ("dice", "hd95", "assd")),
         ])  # fmt: skip
-    print(f"  fold {fold}: Dice {np.mean([v[1] for v in values]):.3f}, best step {net.best_step}, {seconds:.0f} s")
     return np.array(values)
 
 
@@ -133,7 +136,7 @@ def in_words(config: SegmenterConfig, value_N5: NDArray[np.float64]) -> str:
     name = f"{config.network:10} {config.augmentation:9} {config.overlap} {config.lr:g}"
     lesions = f"with a lesion {dice_N[~empty_N].mean():.3f}, HD95 {value_N5[~empty_N, 2].mean():.1f}"
     without = f", without {dice_N[empty_N].mean():.3f} of {int(empty_N.sum())}" if empty_N.any() else ""
-    return f"{name}: Dice {dice_N.mean():.3f} of {len(dice_N)} cases; {lesions}{without}"
+    return f"{name}: Dice {dice_N.mean():.3f} of {len(dice_N)} cases; {lesions}{without}; {value_N5[:, 4].mean():.0f} s"
 
 
 if __name__ == "__main__":
