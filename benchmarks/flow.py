@@ -14,7 +14,9 @@ Last, how many images of 64 px the student draws a second.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
+import io
 import time
 import warnings
 from collections.abc import Callable
@@ -114,7 +116,8 @@ def lucidrains(train: Pairs, *, seconds: float, count: int) -> Row:
     average, steps, spent = trained(net, loss, train, seconds=seconds)
     net.load_state_dict(average.state_dict())
     start = time.process_time()
-    parts = [diffusion.eval().sample(batch_size=min(64, count - done)) for done in range(0, count, 64)]
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+        parts = [diffusion.eval().sample(batch_size=min(64, count - done)) for done in range(0, count, 64)]
     return Row(
         method="denoising-diffusion-pytorch", parameters=_size(net), steps=steps, seconds=spent,
         sampling=time.process_time() - start, drawn_NCHW=to_uint8(torch.cat(parts) * 2 - 1),
