@@ -31,7 +31,7 @@ SIZE = {"cpu": 64, "cuda": 128}
 FOLDS = 3  # as published, by patient here
 SIBLINGS = 4  # of each training mask for the merged loss; the paper draws 50
 CANDIDATES = ("standard", "deepstack", "nnunet")
-STEPS = {"quick": 150, "standard": 400, "rigorous": 800}
+STEPS = {"quick": 300, "standard": 600, "rigorous": 1200}
 PRESETS = {
     "quick": Extent(folds=FOLDS, used=1, repeats=1, seeds=3, generator_seeds=1),
     "standard": Extent(folds=FOLDS, used=FOLDS, repeats=1, seeds=3, generator_seeds=1),
