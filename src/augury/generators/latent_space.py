@@ -32,7 +32,6 @@ class Latent:
     share: float = 0.3  # of a fit's steps are the autoencoder's, the first ones
     batch: int = 16  # images a step, a crop of each
     rate: float = 1e-3  # Adam's largest learning rate
-    spots: int = 6  # random discs planted into each crop, so that small things come back wherever they lie
     sharpness: float = 0.5  # weight of the differences between neighbouring pixels
     kl: float = 1e-4  # weight of the KL, nats per number
     survives: float = 0.7  # share of the smallest lesions' contrast that must come back, or the fit ends
@@ -55,10 +54,10 @@ class Latent:
                 f"latent.share={self.share}, latent.survives={self.survives}: expected a share between 0 and 1 and one "
                 "of 0 to 1; try 0.3 and 0.7"
             )
-        if not all(0 <= weight < math.inf for weight in (self.sharpness, self.kl, self.spots)):
+        if not all(0 <= weight < math.inf for weight in (self.sharpness, self.kl)):
             raise UserError(
-                f"latent.sharpness={self.sharpness}, latent.kl={self.kl}, latent.spots={self.spots}: expected numbers "
-                "from 0 (off); try 0.5, 1e-4 and 6"
+                f"latent.sharpness={self.sharpness}, latent.kl={self.kl}: expected numbers from 0 (off); try 0.5 and "
+                "1e-4"
             )
 
     def serves(self, height: int, width: int) -> bool:

@@ -1,6 +1,6 @@
 """How the autoencoder of a latent space is trained in the first steps of a fit, and what it must keep to go on.
 
-B batch, N images, C channels, H height, W width, S spots, Z latent channels; h and w are H and W by the factor,
+B batch, N images, C channels, H height, W width, Z latent channels; h and w are H and W by the factor,
 D values of a square.
 """
 
@@ -35,7 +35,7 @@ class LatentCourse:
     """The training of a latent space: `take` its steps one after another, then `settle` once.
 
     It begins as the principal components of squares of pixels and goes on by L1, the differences of neighbouring pixels
-    and a small KL (Kingma and Welling 2014; Rombach 2022, appendix G), on crops with planted spots.
+    and a small KL (Kingma and Welling 2014; Rombach 2022, appendix G), on crops.
     Images that the gate measures on are not trained on, whole patients or groups of them.
     """
 
@@ -70,7 +70,6 @@ class LatentCourse:
         self.optimizer.param_groups[0]["lr"] = latent.rate * _rate(step, self.steps)
         index_B = self.used_n[run.indices(len(self.used_n), batch=min(latent.batch, len(self.used_n)))]
         image_BCHW = self._crop(self.train[index_B][0])
-        image_BCHW = image_BCHW + spots(image_BCHW, latent.spots, random=run.random("spots"))
         height, width = (side // latent.factor for side in image_BCHW.shape[2:])
         noise_BZhw = run.normal(len(image_BCHW), latent.channels, height, width)
         total = run.update(self.space.autoencoder, self.optimizer, self._loss, image_BCHW, noise_BZhw)
@@ -151,22 +150,6 @@ class LatentCourse:
         if not held_N.any() or int((~held_N).sum()) < count // 2:
             return order_n[:HELD].sort().values, torch.arange(count)
         return held_N.nonzero().flatten(), (~held_N).nonzero().flatten()
-
-
-def spots(image_BCHW: Tensor, count: int, *, random: torch.Generator) -> Tensor:
-    """Added light of `count` discs an image: radius 0.7 to 5.6 pixels, any place and strength, a strength a channel.
-
-    Large lesions come back by themselves. Small ones fill so few pixels that the loss of a short training hardly knows
-    of them; these are everywhere and unlike each other, so that to carry them is to carry anything small.
-    """
-    batch, channels, height, width = image_BCHW.shape
-    place_3BS11 = torch.rand(3, batch, count, 1, 1, generator=random)
-    radius_BS11 = 0.7 * 8 ** place_3BS11[0]
-    strength_BSC = 1.2 * torch.rand(batch, count, channels, generator=random) - 0.6
-    y_HW, x_HW = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    away_BSHW = torch.hypot(y_HW - height * place_3BS11[1], x_HW - width * place_3BS11[2])
-    covered_BSHW = (radius_BS11 + 0.5 - away_BSHW).clamp_(0, 1)
-    return torch.einsum("bsc,bshw->bchw", strength_BSC, covered_BSHW)
 
 
 def _masks(train: Pairs) -> NDArray[np.uint8] | None:
