@@ -107,7 +107,7 @@ def _within_groups(x: Features, block_N: IntArray, group_N: NDArray[np.generic] 
             one = np.array([len(rows)])
             sums = part.totals(one)
             total = sums.straight(sums)[0, 0] + float(part.curved(part).double().sum())
-            sum_B[block_N[rows[0]]] += total - part.own().sum()
+            sum_B[block_N[rows[0]]] += total - part.own_N.sum()
     return sum_B
 
 
@@ -134,15 +134,17 @@ class Features:
 
     z_ND: Tensor
     u_N: Array
+    own_N: Array  # k(x, x): what an image's pair with itself adds, straight and curved
     c: float
 
     def rows(self, index_n: IntArray) -> Features:
         """These images, copied."""
-        return Features(self.z_ND[torch.from_numpy(index_n).to(self.z_ND.device)], self.u_N[index_n], self.c)
+        z_nD = self.z_ND[torch.from_numpy(index_n).to(self.z_ND.device)]
+        return Features(z_nD, self.u_N[index_n], self.own_N[index_n], self.c)
 
     def part(self, rows: slice) -> Features:
         """These images, not copied."""
-        return Features(self.z_ND[rows], self.u_N[rows], self.c)
+        return Features(self.z_ND[rows], self.u_N[rows], self.own_N[rows], self.c)
 
     def curved(self, other: Features) -> Tensor:
         """(c + g)^3 less its constant and linear part, g^2 (3 c + g), for all pairs with the other set."""
@@ -156,12 +158,6 @@ class Features:
         parts = [slice(stop - size, stop) for stop, size in zip(stop_B, size_B, strict=True)]
         z_BD = torch.stack([self.z_ND[part].sum(0, dtype=torch.float64) for part in parts]).cpu().numpy()
         return Totals(np.array([self.u_N[part].sum() for part in parts]), z_BD, size_B, self.c)
-
-    def own(self) -> Array:
-        """What an image's pair with itself adds, straight and curved: k(x, x)_N."""
-        g_N = (self.z_ND.double() ** 2).sum(1).cpu().numpy() + 2 * self.u_N
-        own_N: Array = (self.c + g_N) ** 3
-        return own_N
 
 
 @dataclass(frozen=True)
@@ -188,11 +184,12 @@ def features(x_ND: Floats, y_MD: Floats, *, device: str, precise: bool) -> tuple
     kind, c = np.float64 if precise or inexact else np.float32, float(mean_D @ mean_D / width + 1)
     made = []
     for table_ND in (x_ND, y_MD):
-        z_ND, u_N = np.empty(table_ND.shape, dtype=kind), np.empty(len(table_ND))
+        z_ND, u_N, own_N = np.empty(table_ND.shape, dtype=kind), np.empty(len(table_ND)), np.empty(len(table_ND))
         for rows in slices(len(table_ND), _COLUMNS):
             centred_nD = table_ND[rows] - mean_D
             z_ND[rows], u_N[rows] = centred_nD / np.sqrt(width), centred_nD @ mean_D / width
-        made.append(Features(torch.from_numpy(z_ND).to(device), u_N, c))
+            own_N[rows] = (c + np.einsum("nd,nd->n", centred_nD, centred_nD) / width + 2 * u_N[rows]) ** 3
+        made.append(Features(torch.from_numpy(z_ND).to(device), u_N, own_N, c))
     return made[0], made[1]
 
 
@@ -221,7 +218,7 @@ def _within(x: Features, total: Totals) -> Array:
     """Sums over pairs of different images of one sorted set: a pair is computed once and counted both ways."""
     size_B, count = total.size_B, len(total.size_B)
     block_N = np.repeat(np.arange(count), size_B)
-    sum_BB = total.straight(total) - np.diag(np.bincount(block_N, x.own(), count))
+    sum_BB = total.straight(total) - np.diag(np.bincount(block_N, x.own_N, count))
     for block, rows in _runs(size_B):
         part = x.part(rows)
         sum_BB[block, block] += float(part.curved(part).sum(0).double().sum())

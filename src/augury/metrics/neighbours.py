@@ -145,9 +145,10 @@ class Centred:
         inexact = device != "cpu" and torch.get_float32_matmul_precision() != "highest"
         kind = np.float64 if precise or inexact else np.float32
         mean_D = base_MD.mean(axis=0, dtype=np.float64)
+        tables = (base_MD,) if query_ND is base_MD else (query_ND, base_MD)
         largest = max(
             float(np.abs(table[part] - mean_D).max())
-            for table in (query_ND, base_MD)
+            for table in tables
             for part in slices(len(table), _COLUMNS)
         )
         scale = 1.0 / largest if largest > 0 else 1.0
