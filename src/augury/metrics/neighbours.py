@@ -147,9 +147,7 @@ class Centred:
         mean_D = base_MD.mean(axis=0, dtype=np.float64)
         tables = (base_MD,) if query_ND is base_MD else (query_ND, base_MD)
         largest = max(
-            float(np.abs(table[part] - mean_D).max())
-            for table in tables
-            for part in slices(len(table), _COLUMNS)
+            float(np.abs(table[part] - mean_D).max()) for table in tables for part in slices(len(table), _COLUMNS)
         )
         scale = 1.0 / largest if largest > 0 else 1.0
         x_ND = _scaled(query_ND, mean_D, scale=scale, kind=kind, device=device)

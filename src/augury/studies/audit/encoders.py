@@ -5,6 +5,7 @@ N images, C channels, H height, W width, D features.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,16 +35,16 @@ _BATCH = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """A named map of images to features. `digest` None: what it gives is not kept."""
+    """A named map of images to features, and the digest of what made it."""
 
     name: str
     says: str  # what it was trained on, for the page
     compute: Callable[[Images], Features]
-    digest: str | None = None
+    digest: str
 
     def __call__(self, part: Part, preparation: Preparation) -> Features:
         """z_ND of all images of a part, from the cache where they were encoded before."""
-        if self.digest is None or not len(part):
+        if not len(part):
             return self.compute(part.pixels_NCHW)
         facts = [self.digest, [sample.id for sample in part.manifest], repr(preparation)]
         path = cache_folder() / "features" / f"{digest_of(facts)}.npy"
@@ -60,8 +61,12 @@ class Encoder:
 def own(encoder: CopyMatch, *, apart: bool) -> Encoder:
     """The audit's own encoder, which knows images of this kind alone."""
     on = "half of the held-out images" if apart else "the training images themselves"
+    weights = hashlib.sha256()
+    for value in encoder.net.state_dict().values():
+        weights.update(value.cpu().numpy().tobytes())
     return Encoder(
         name="internal", says=f"copy_match, trained for this audit on {on}",
+        digest=digest_of([encoder.method, encoder.revision, weights.hexdigest()]),
         compute=lambda image_NCHW: encoder(stored(thumbs(image_NCHW))),
     )  # fmt: skip
 

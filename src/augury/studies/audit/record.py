@@ -64,9 +64,9 @@ def flagged(subjects: Subjects, copies: Copies) -> list[dict[str, Any]]:
 
 
 def by_class(
-    subjects: Subjects, copies: Copies, fidelity: Mapping[str, Mapping[str, Any]]
+    subjects: Subjects, copies: Copies, likeness: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """What may be said of each class: nothing where few patients show it."""
+    """What may be said of each class: nothing where few patients show it. `likeness` has the figures of each."""
     found: dict[str, dict[str, Any]] = {}
     for label, name in enumerate(subjects.classes):
         here = subjects.made.label_N == label
@@ -76,7 +76,7 @@ def by_class(
             continue
         found[name] = {
             "copies": share_of(int(copies.flagged_S[here].sum()), int(here.sum())).as_json(),
-            "label_fidelity": dict(fidelity.get(name, {})) or None,
+            **likeness[name],
         }
     return found
 

@@ -92,6 +92,28 @@ def compared(subjects: Subjects, encoder: Encoder, *, seed: int, unit: Unit) -> 
     return {**rows, **_manifold(real_TD, z, group_T, groups, size=size, seed=seed, why=short)}
 
 
+def kid_by_class(subjects: Subjects, encoder: Encoder, *, seed: int, unit: Unit) -> dict[str, Row]:
+    """KID of the images of each class alone, with its floor and its ceiling."""
+    sides = {"set": subjects.made, "floor": subjects.held, "ceiling": blurred(subjects.held)}
+    z = {name: _features(encoder, part, subjects, kept=name != "ceiling") for name, part in sides.items()}
+    real_TD, rows = _features(encoder, subjects.train, subjects, kept=True), {}
+    for label, name in enumerate(subjects.classes):
+        row: Row = {"refused": None}
+        here_T = subjects.train.label_N == label
+        for side, part in sides.items():
+            here_N = part.label_N == label
+            try:
+                row[side] = _kid(
+                    real_TD[here_T], z[side][here_N], subjects.train.group_N[here_T], part.group_N[here_N], seed=seed,
+                    unit=unit,
+                ).as_json()  # fmt: skip
+            except ValueError as error:  # too few images or groups: it says how many
+                row[side] = None
+                row["refused"] = str(error) if side == "set" else row["refused"]
+        rows[name] = row
+    return rows
+
+
 def statistics(subjects: Subjects, *, seed: int, unit: Unit) -> tuple[dict[str, Row], dict[str, Any]]:
     """Kolmogorov-Smirnov D and Wasserstein-1 of statistics of single images, a value a patient; and the values.
 

@@ -39,7 +39,7 @@ from augury.studies.audit.labels import label_fidelity
 from augury.studies.audit.nearness import black_box, generator_of, nearness, white_box
 from augury.studies.audit.planted import fit_autoencoder, planted
 from augury.studies.audit.record import about, by_class, flagged, pairs
-from augury.studies.audit.resemblance import compared, likeness_within, statistics
+from augury.studies.audit.resemblance import compared, kid_by_class, likeness_within, statistics
 from augury.studies.audit.subjects import Asked, Note, Progress, Subjects, gather
 from augury.studies.audit.verdict import ERROR, sentence, word
 from augury.studies.audit_page import Seen, build
@@ -102,7 +102,8 @@ def _figures(
     asked: Asked, subjects: Subjects, used: Sequence[encoders.Encoder], *, unit: Unit, device: str,
     progress: Progress | None,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str], dict[str, Any], dict[str, dict[str, Any]]]:  # fmt: skip
-    """Figures by encoder, what each encoder is, the values behind the statistics, and label fidelity by class."""
+    """Figures by encoder, what each encoder is, the values behind the statistics, and by class KID
+    (of the last encoder) and label fidelity."""
     metrics: dict[str, dict[str, Any]] = {}
     for place, one in enumerate(used):
         if progress is not None:
@@ -114,7 +115,9 @@ def _figures(
     )
     metrics["pixels"] = {**shifts, "ms_ssim": likeness_within(subjects, seed=asked.seed)}
     metrics["classifier"] = {"label_fidelity": fidelity}
-    return metrics, {one.name: one.says for one in used}, values, classes
+    near = kid_by_class(subjects, used[-1], seed=asked.seed, unit=unit)
+    by_name = {name: {"kid": row, "label_fidelity": classes.get(name) or None} for name, row in near.items()}
+    return metrics, {one.name: one.says for one in used}, values, by_name
 
 
 def _conclusion(
@@ -194,7 +197,7 @@ def _tests(
     if min(subjects.held.groups, subjects.train.groups) < 4:
         return p, tests, rows
     z = {"set": subjects.made, "train": subjects.train, "held": subjects.held}
-    features = {name: internal.compute(part.pixels_NCHW) for name, part in z.items()}
+    features = {name: internal(part, subjects.preparation) for name, part in z.items()}
     found, p["nearest_neighbour_share"] = nearness(subjects, features, seed=seed, unit=unit)
     member, p["membership"] = (
         white_box(options.model, subjects, unit=unit, seed=seed)
