@@ -58,6 +58,8 @@ def test_an_unknown_layout(name: str, augury: Augury, classes: Path, tmp_path: P
 def test_an_unknown_phantom(augury: Augury, tmp_path: Path) -> None:
     augury("check", "phantom:liver").expect_one_line("liver", "brain")
     augury("phantom", "liver", "-n", 4, "--out", tmp_path / "set").expect_one_line("liver", "brain")
+    oblong = augury("phantom", "brain", "-n", 4, "--size", "32x48", "--out", tmp_path / "set")
+    oblong.expect_one_line("32x48", "square")
 
 
 # Images that cannot be read are listed; the rest goes on

@@ -185,7 +185,7 @@ def test_weights_are_a_function_of_the_seed(augury: Augury, classes: Path, tmp_p
 
 
 def test_a_phantom_is_a_data_set_with_patients_and_masks(augury: Augury, tmp_path: Path) -> None:
-    argv = ["phantom", "brain", "-n", 10, "--out", tmp_path / "p", "--seed", 3, "--set", "size=48", "--json"]
+    argv = ["phantom", "brain", "-n", 10, "--out", tmp_path / "p", "--seed", 3, "--size", 48, "--json"]
     drawn = augury(*argv, "--set", "slices_per_patient=2")
     assert drawn.status == 0, drawn.err
     assert drawn.facts["images"] == 10

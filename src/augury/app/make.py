@@ -187,6 +187,7 @@ def phantom(
     *,
     out: Annotated[Path, typer.Option("--out", metavar="SET", help="The set's folder.")],
     n: Annotated[int, typer.Option("-n", min=1, max=1_000_000, help="How many images.")],
+    size: Size = None,
     seed: Seed = 0,
     config: Config = None,
     settings: Settings = None,
@@ -199,7 +200,11 @@ def phantom(
 
         if kind not in PHANTOMS:
             raise UserError(f"there is no phantom {kind!r}; expected one of {', '.join(PHANTOMS)}; correct the name")
-        population = configure(PHANTOMS[kind], settings or [], file=config)
+        height, width = size_of(size, default=(0, 0))
+        if height != width:
+            raise UserError(f"--size got {size}; expected one number, since phantoms are square; try --size {height}")
+        sized = [f"size={height}"] if size is not None else []
+        population = configure(PHANTOMS[kind], [*sized, *(settings or [])], file=config)
         write(batches(population, n=n, seed=seed, progress=voice.progress.stage("drawing")), out)
         facts = {"set": str(out), "images": n, "patients": math.ceil(n / population.images_per_patient)}
         voice.result(facts, f"{n} phantom images of {facts['patients']} patients: {out}")
