@@ -57,11 +57,27 @@ def measure(plan: Plan, manifest: Manifest, *, device: str) -> Costs:
     pairs = Pairs(
         pixels_NCHW=noise, condition=Condition(label_B=label_N), classes=shape.classes, group_N=torch.arange(256)
     )
+    return on_one_thread(
+        plan, device=device, predictor=lambda: _predictor(plan, pairs, shape, device),
+        generator=lambda name, g: generator_costs(
+            name, g, pairs, shape, device=device, asked=Condition(label_B=label_N[:64])
+        ),
+    )  # fmt: skip
+
+
+def on_one_thread(
+    plan: Plan,
+    *,
+    device: str,
+    predictor: Callable[[], tuple[float, float]],
+    generator: Callable[[str, GeneratorPlan], tuple[float, float]],
+) -> Costs:
+    """What both measure on one thread: seconds a step and an image scored; seconds a step and an image drawn."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if device == "cpu" else threads)
     try:
-        train, score = _predictor(plan, pairs, shape, device)
-        drawn = {name: _generator(name, g, pairs, shape, device) for name, g in plan.generators.items()}
+        train, score = predictor()
+        drawn = {name: generator(name, g) for name, g in plan.generators.items()}
     finally:
         torch.set_num_threads(threads)
     share = CONTENTION if plan.workers > 1 else 1.0
@@ -86,7 +102,10 @@ def _predictor(plan: Plan, pairs: Pairs, shape: Shape, device: str) -> tuple[flo
     return train, (time.monotonic() - start) / len(pairs)
 
 
-def _generator(name: str, plan: GeneratorPlan, pairs: Pairs, shape: Shape, device: str) -> tuple[float, float]:
+def generator_costs(
+    name: str, plan: GeneratorPlan, pairs: Pairs, shape: Shape, *, device: str, asked: Condition
+) -> tuple[float, float]:
+    """Seconds of a generator's step, and of an image drawn as `asked`."""
     kind, config = GENERATORS[name]
     net = kind(configured(config, plan.config), shape)
 
@@ -95,8 +114,8 @@ def _generator(name: str, plan: GeneratorPlan, pairs: Pairs, shape: Shape, devic
 
     fit = seconds_a_step(steps, least=3)
     start = time.monotonic()
-    net.sample(Condition(label_B=pairs.label_N[:64]), seed=0)
-    return fit, (time.monotonic() - start) / 64
+    net.sample(asked, seed=0)
+    return fit, (time.monotonic() - start) / len(asked)
 
 
 def seconds_a_step(steps: Callable[[int], None], *, least: int = 6) -> float:

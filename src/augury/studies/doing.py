@@ -16,6 +16,7 @@ from augury.data.provenance import Artefact
 from augury.data.sample import IntArray, Manifest, Sample
 from augury.data.splits import stratified_subset
 from augury.generators import GENERATORS
+from augury.metrics.estimate import Better
 from augury.predictors.phases import Merge, Phase, Source
 from augury.studies.graph import Step
 from augury.studies.settings import configured
@@ -60,6 +61,24 @@ def shifted(report: Report | None, place: int, parts: int) -> Report | None:
     if report is None:
         return None
     return lambda done, total: report(place * total + done, parts * total)
+
+
+def tune(
+    step: Step, space: Workspace, report: Report | None, *, score: Callable[[str, Run], float], better: Better
+) -> None:
+    """Pick the augmentation whose reference does best on the choosing half (real validation images only).
+
+    `score(name, run)` trains the reference with the augmentation of this name and judges it.
+    """
+    part, plan, scores = space.partitions[step.partition], space.plan, {}
+    for place, name in enumerate(plan.candidates):
+        run = run_of(step, space, plan.steps, 0, shifted(report, place, len(plan.candidates)), name=f"-{name}")
+        scores[name] = score(name, run)
+    best = max(scores, key=lambda name: scores[name] if better == "higher" else -scores[name])
+    with writing(step, space, [*part.train, *part.choose], []) as folder:
+        (folder / "choice.json").write_text(json.dumps({"augmentation": best, "scores": scores}, indent=1))
+    for name in plan.candidates:
+        shutil.rmtree(work_folder(step, space, f"-{name}"), ignore_errors=True)
 
 
 def fit_generator(step: Step, space: Workspace, report: Report | None) -> None:

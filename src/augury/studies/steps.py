@@ -38,7 +38,7 @@ from augury.studies.doing import (
     refuse_seen,
     run_of,
     share_of,
-    shifted,
+    tune,
     work_folder,
     writing,
 )
@@ -46,7 +46,7 @@ from augury.studies.graph import Step
 from augury.studies.plan import Plan
 from augury.studies.segment import steps as segment
 from augury.studies.workspace import Workspace
-from augury.training import Diverged
+from augury.training import Diverged, Run
 
 REVISION = 1  # raised when what a step does changes its result
 SEVEN = ("accuracy", "recall_micro", "recall_macro", "precision_micro", "precision_macro", "f1_micro", "f1_macro")
@@ -66,21 +66,16 @@ def execute(step: Step, space: Workspace, report: Report | None = None) -> float
 
 
 def _tune(step: Step, space: Workspace, report: Report | None) -> None:
-    """Pick the augmentation whose reference does best on the choosing half (real validation images only)."""
     part, plan = space.partitions[step.partition], space.plan
-    choose = space.pairs(part.choose)
-    metric, scores = METRICS[plan.metric], {}
-    for place, name in enumerate(plan.candidates):
-        run = run_of(step, space, plan.steps, 0, shifted(report, place, len(plan.candidates)), name=f"-{name}")
+    choose, metric = space.pairs(part.choose), METRICS[plan.metric]
+
+    def score(name: str, run: Run) -> float:
         with run.seeded("networks"):
             net = Classifier(_config(plan, name, balanced=False, weights=None), space.shape())
         net.fit([Phase(sources=(Source(pairs=space.pairs(part.train)),), steps=plan.steps)], run, validation=choose)
-        scores[name] = metric.compute(choose.label_N.numpy(), net.predict(choose.pixels_NCHW))
-    best = max(scores, key=lambda name: scores[name] if metric.better == "higher" else -scores[name])
-    with writing(step, space, [*part.train, *part.choose], []) as folder:
-        (folder / "choice.json").write_text(json.dumps({"augmentation": best, "scores": scores}, indent=1))
-    for name in plan.candidates:
-        shutil.rmtree(work_folder(step, space, f"-{name}"), ignore_errors=True)
+        return metric.compute(choose.label_N.numpy(), net.predict(choose.pixels_NCHW))
+
+    tune(step, space, report, score=score, better=metric.better)
 
 
 def _draw(step: Step, space: Workspace, report: Report | None) -> None:

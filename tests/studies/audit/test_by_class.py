@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from augury.data.sample import Manifest, Sample
 from augury.data.store import Preparation
 from augury.studies.audit.encoders import Encoder
-from augury.studies.audit.resemblance import kid_by_class
+from augury.studies.audit.resemblance import encoded, kid_by_class
 from augury.studies.audit.subjects import Part, Subjects
 
 CLASSES = ("well", "badly", "never")
@@ -40,7 +40,7 @@ def test_only_the_badly_drawn_class_is_far_and_an_undrawn_one_is_refused() -> No
         made=part("made", drawn_N, label_N), train=real[0], held=real[1], learn=real[2], artefact=None,
         classes=CLASSES, preparation=Preparation(size=(1, 8)), patients_known=True, notes=(),
     )  # fmt: skip
-    rows = kid_by_class(subjects, PIXELS, seed=0, unit="patient")
+    rows = kid_by_class(subjects, encoded(subjects, PIXELS), seed=0, unit="patient")
     assert rows["well"]["set"]["low"] < 0 < rows["well"]["set"]["high"]
     assert rows["badly"]["set"]["low"] > 10 * abs(rows["badly"]["floor"]["value"])
     assert rows["never"]["set"] is None

@@ -8,6 +8,7 @@ a figure depends on the number of images, all sides have the same number. A side
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,12 +44,35 @@ def blurred(part: Part) -> Part:
     return Part(manifest=part.manifest, pixels_NCHW=to_uint8(torch.from_numpy(soft_NCHW)), group_N=part.group_N)
 
 
-def compared(subjects: Subjects, encoder: Encoder, *, seed: int, unit: Unit) -> dict[str, Row]:
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """Features of the training images and of each side, by its name."""
+
+    real_TD: Features
+    sides: Mapping[str, Features]
+
+
+def encoded(subjects: Subjects, encoder: Encoder) -> Encoded:
+    """Everything that one encoder says, once. What was blurred has the ids of the sharp images, so it is not kept."""
+    kept = subjects.preparation
+    return Encoded(
+        real_TD=encoder(subjects.train, kept),
+        sides={
+            "set": encoder(subjects.made, kept), "floor": encoder(subjects.held, kept),
+            "ceiling": encoder.compute(blurred(subjects.held).pixels_NCHW),
+        },
+    )  # fmt: skip
+
+
+def _parts(subjects: Subjects) -> dict[str, Part]:
+    """Whose features the sides are."""
+    return {"set": subjects.made, "floor": subjects.held, "ceiling": subjects.held}
+
+
+def compared(subjects: Subjects, found: Encoded, *, seed: int, unit: Unit) -> dict[str, Row]:
     """Every figure of features by its name."""
-    sides = {"set": subjects.made, "floor": subjects.held, "ceiling": blurred(subjects.held)}
-    z = {name: _features(encoder, part, subjects, kept=name != "ceiling") for name, part in sides.items()}
-    real_TD, group_T = _features(encoder, subjects.train, subjects, kept=True), subjects.train.group_N
-    groups = {name: part.group_N for name, part in sides.items()}
+    z, real_TD, group_T = found.sides, found.real_TD, subjects.train.group_N
+    groups = {name: part.group_N for name, part in _parts(subjects).items()}
     few = len(subjects.held) < FEWEST
     size = min(MOST, len(real_TD), *(len(one) for one in z.values() if len(one)))
     rng = np.random.default_rng(seed)
@@ -92,20 +116,18 @@ def compared(subjects: Subjects, encoder: Encoder, *, seed: int, unit: Unit) -> 
     return {**rows, **_manifold(real_TD, z, group_T, groups, size=size, seed=seed, why=short)}
 
 
-def kid_by_class(subjects: Subjects, encoder: Encoder, *, seed: int, unit: Unit) -> dict[str, Row]:
+def kid_by_class(subjects: Subjects, found: Encoded, *, seed: int, unit: Unit) -> dict[str, Row]:
     """KID of the images of each class alone, with its floor and its ceiling."""
-    sides = {"set": subjects.made, "floor": subjects.held, "ceiling": blurred(subjects.held)}
-    z = {name: _features(encoder, part, subjects, kept=name != "ceiling") for name, part in sides.items()}
-    real_TD, rows = _features(encoder, subjects.train, subjects, kept=True), {}
+    rows = {}
     for label, name in enumerate(subjects.classes):
         row: Row = {"refused": None}
         here_T = subjects.train.label_N == label
-        for side, part in sides.items():
+        for side, part in _parts(subjects).items():
             here_N = part.label_N == label
             try:
                 row[side] = _kid(
-                    real_TD[here_T], z[side][here_N], subjects.train.group_N[here_T], part.group_N[here_N], seed=seed,
-                    unit=unit,
+                    found.real_TD[here_T], found.sides[side][here_N], subjects.train.group_N[here_T],
+                    part.group_N[here_N], seed=seed, unit=unit,
                 ).as_json()  # fmt: skip
             except ValueError as error:  # too few images or groups: it says how many
                 row[side] = None
@@ -151,11 +173,6 @@ def likeness_within(subjects: Subjects, *, seed: int) -> Row:
                 float(value_P.mean()), without, n=part.groups, unit="group", low=0.0, high=1.0
             ).as_json()
     return found if found["set"] else _refused("images of 32 pixels and 40 of them are needed")
-
-
-def _features(encoder: Encoder, part: Part, subjects: Subjects, *, kept: bool) -> Features:
-    """What was blurred has the ids of the sharp images, so it must not be kept under them."""
-    return encoder(part, subjects.preparation) if kept else encoder.compute(part.pixels_NCHW)
 
 
 def _some(count: int, wanted: int, rng: np.random.Generator) -> NDArray[np.int64]:

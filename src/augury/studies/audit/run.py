@@ -39,7 +39,7 @@ from augury.studies.audit.labels import label_fidelity
 from augury.studies.audit.nearness import black_box, generator_of, nearness, white_box
 from augury.studies.audit.planted import fit_autoencoder, planted
 from augury.studies.audit.record import about, by_class, flagged, pairs
-from augury.studies.audit.resemblance import compared, kid_by_class, likeness_within, statistics
+from augury.studies.audit.resemblance import compared, encoded, kid_by_class, likeness_within, statistics
 from augury.studies.audit.subjects import Asked, Note, Progress, Subjects, gather
 from augury.studies.audit.verdict import ERROR, sentence, word
 from augury.studies.audit_page import Seen, build
@@ -105,17 +105,20 @@ def _figures(
     """Figures by encoder, what each encoder is, the values behind the statistics, and by class KID
     (of the last encoder) and label fidelity."""
     metrics: dict[str, dict[str, Any]] = {}
-    for place, one in enumerate(used):
+    near: dict[str, Any] = {}
+    for place, one in enumerate(used, start=1):
         if progress is not None:
-            progress("comparing with real images", place, len(used))
-        metrics[one.name] = compared(subjects, one, seed=asked.seed, unit=unit)
+            progress("comparing with real images", place - 1, len(used))
+        found = encoded(subjects, one)
+        metrics[one.name] = compared(subjects, found, seed=asked.seed, unit=unit)
+        if place == len(used):
+            near = kid_by_class(subjects, found, seed=asked.seed, unit=unit)
     shifts, values = statistics(subjects, seed=asked.seed, unit=unit)
     fidelity, classes = label_fidelity(
         subjects, seed=asked.seed, unit=unit, device=device, report=staged(progress)("judging classes")
     )
     metrics["pixels"] = {**shifts, "ms_ssim": likeness_within(subjects, seed=asked.seed)}
     metrics["classifier"] = {"label_fidelity": fidelity}
-    near = kid_by_class(subjects, used[-1], seed=asked.seed, unit=unit)
     by_name = {name: {"kid": row, "label_fidelity": classes.get(name) or None} for name, row in near.items()}
     return metrics, {one.name: one.says for one in used}, values, by_name
 

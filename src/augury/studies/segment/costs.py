@@ -11,14 +11,12 @@ from augury.conditions.condition import Condition
 from augury.conditions.pairs import Pairs
 from augury.conditions.shape import Shape
 from augury.data.sample import Manifest
-from augury.generators import GENERATORS
 from augury.predictors.segmenter import Segmenter, SegmenterConfig
-from augury.studies.budget import CONTENTION, seconds_a_step
+from augury.studies.budget import generator_costs, on_one_thread, seconds_a_step
 from augury.studies.doing import phases_of
 from augury.studies.graph import Costs
-from augury.studies.plan import GeneratorPlan, Plan
+from augury.studies.plan import Plan
 from augury.studies.segment.steps import PLAIN, cases, told
-from augury.studies.settings import configured
 from augury.training import Run
 
 IMAGES = 64
@@ -28,18 +26,13 @@ def measure(plan: Plan, manifest: Manifest, *, device: str) -> Costs:
     """Of a segmenter's and a generator's step, of a case scored and of an image drawn."""
     height, width = plan.size
     shape = Shape(channels=plan.channels, height=height, width=width, classes=len(manifest.classes) + 1)
-    pairs, threads = _pairs(plan, shape), torch.get_num_threads()
-    torch.set_num_threads(1 if device == "cpu" else threads)
-    try:
-        train, score = _predictor(plan, pairs, shape, device)
-        drawn = {name: _generator(name, g, pairs, shape, device) for name, g in plan.generators.items()}
-    finally:
-        torch.set_num_threads(threads)
-    share = CONTENTION if plan.workers > 1 else 1.0
-    return Costs(
-        train=share * train, score=share * score, start=0.3,
-        fit={name: share * fit for name, (fit, _) in drawn.items()},
-        draw={name: share * draw for name, (_, draw) in drawn.items()},
+    pairs = _pairs(plan, shape)
+    _, condition = pairs[torch.arange(16)]
+    return on_one_thread(
+        plan, device=device, predictor=lambda: _predictor(plan, pairs, shape, device),
+        generator=lambda name, g: generator_costs(
+            name, g, pairs, shape, device=device, asked=told(condition, g.config["conditions"])
+        ),
     )  # fmt: skip
 
 
@@ -67,17 +60,3 @@ def _predictor(plan: Plan, pairs: Pairs, shape: Shape, device: str) -> tuple[flo
     start = time.monotonic()
     cases(net, pairs)
     return train, (time.monotonic() - start) / len(pairs)
-
-
-def _generator(name: str, plan: GeneratorPlan, pairs: Pairs, shape: Shape, device: str) -> tuple[float, float]:
-    kind, config = GENERATORS[name]
-    net = kind(configured(config, plan.config), shape)
-
-    def steps(count: int) -> None:
-        net.fit(pairs, Run(seed=0, steps=count, batch=plan.batch, device=device))
-
-    fit = seconds_a_step(steps, least=3)
-    _, condition = pairs[torch.arange(16)]
-    start = time.monotonic()
-    net.sample(told(condition, net.config.conditions), seed=0)
-    return fit, (time.monotonic() - start) / 16

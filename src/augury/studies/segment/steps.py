@@ -38,13 +38,14 @@ from augury.studies.doing import (
     refuse_seen,
     run_of,
     share_of,
-    shifted,
+    tune,
     work_folder,
     writing,
 )
 from augury.studies.graph import Step
 from augury.studies.plan import Plan
 from augury.studies.workspace import Workspace
+from augury.training import Run
 
 REVISION = 1  # raised when what a step does changes its result
 DRAWN_AT_ONCE = 64
@@ -54,21 +55,17 @@ NAMES = tuple(MEASURES)
 
 
 def _tune(step: Step, space: Workspace, report: Report | None) -> None:
-    """Pick the augmentation whose reference does best on the choosing half (real validation images only)."""
     part, plan = space.partitions[step.partition], space.plan
     train, choose = space.pairs(part.train), space.pairs(part.choose)
-    metric, scores = case_metric(plan.metric, NAMES), {}
-    for place, name in enumerate(plan.candidates):
-        run = run_of(step, space, plan.steps, 0, shifted(report, place, len(plan.candidates)), name=f"-{name}")
+    metric = case_metric(plan.metric, NAMES)
+
+    def score(name: str, run: Run) -> float:
         with run.seeded("networks"):
             net = Segmenter(_config(plan, name), space.shape())
         net.fit(phases_of(PLAIN, train, None, steps=plan.steps), run, validation=choose)
-        scores[name] = metric.compute(choose.label_N.numpy(), cases(net, choose))
-    best = max(scores, key=lambda name: scores[name] if metric.better == "higher" else -scores[name])
-    with writing(step, space, [*part.train, *part.choose], []) as folder:
-        (folder / "choice.json").write_text(json.dumps({"augmentation": best, "scores": scores}, indent=1))
-    for name in plan.candidates:
-        shutil.rmtree(work_folder(step, space, f"-{name}"), ignore_errors=True)
+        return metric.compute(choose.label_N.numpy(), cases(net, choose))
+
+    tune(step, space, report, score=score, better=metric.better)
 
 
 PLAIN = {"mode": "real", "ratio": 0.0}
